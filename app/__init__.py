@@ -1,0 +1,1 @@
+"""chatkit-neon: ChatKit conversations in PostgreSQL, per user."""
