@@ -1,0 +1,99 @@
+"""How migrations run: on a direct connection, one deploy at a time, failing fast on a busy table."""
+
+import asyncio
+from logging.config import fileConfig
+
+from alembic.util import CommandError
+from sqlalchemy import Connection, pool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from alembic import context
+from app.database.urls import DatabaseUrl, parse_database_url
+from app.errors import InvalidUrl
+from app.models import Base
+from app.settings import MigrationSettings
+
+# A number of this project's own; whoever holds it is migrating this database.
+DEPLOY_LOCK = 0x636861746B6974
+# A second deploy waits this long for the first.
+DEPLOY_WAIT = "10min"
+# A migration that cannot have its lock fails, and with it the deploy, before the requests that
+# queue up behind the waiting lock become an outage.
+LOCK_TIMEOUT = "5s"
+
+
+def configure_logging() -> None:
+    """Log as alembic.ini says, unless a program that runs migrations has its own way."""
+    if context.config.config_file_name and context.config.attributes.get("configure_logging", True):
+        fileConfig(context.config.config_file_name, disable_existing_loggers=False)
+
+
+def database_url() -> DatabaseUrl:
+    """Return the direct host's URL: a transaction pooler keeps neither the lock nor the time limits."""
+    settings = MigrationSettings()
+    given = context.config.attributes.get("url") or settings.database_url_unpooled or settings.database_url
+    if given is None:
+        raise CommandError("Set DATABASE_URL (or DATABASE_URL_UNPOOLED) to the database to migrate.")
+    try:
+        parsed = parse_database_url(given)
+    except InvalidUrl as error:
+        raise CommandError(str(error)) from None
+    if parsed.pooled:
+        raise CommandError(
+            "Migrations need a direct connection, and this host is a pooler. Set DATABASE_URL_UNPOOLED to"
+            " the direct host (on Neon: the same URL without -pooler in the host name)."
+        )
+    return parsed
+
+
+def run_offline() -> None:
+    """Write the SQL to standard output, for somebody else to run; connects to nothing."""
+    context.configure(
+        dialect_name="postgresql",
+        target_metadata=Base.metadata,
+        literal_binds=True,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+        context.run_migrations()
+
+
+def run_on(connection: Connection) -> None:
+    """Run the migrations on an open connection."""
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        compare_server_default=True,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def run_online() -> None:
+    """Connect, wait for any other deploy, and run."""
+    url = database_url()
+    engine = create_async_engine(url.url, connect_args=url.connect_args, poolclass=pool.NullPool)
+    async with engine.connect() as connection:
+        await connection.execute(text(f"SET lock_timeout = '{DEPLOY_WAIT}'"))
+        await connection.execute(text(f"SELECT pg_advisory_lock({DEPLOY_LOCK})"))
+        await connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+        # The lock and the limit belong to the session; the migrations begin their own transactions.
+        await connection.commit()
+        await connection.run_sync(run_on)
+    await engine.dispose()
+
+
+def main() -> None:
+    """Do what the alembic command asks, online or offline."""
+    if context.is_offline_mode():
+        run_offline()
+    elif (given := context.config.attributes.get("connection")) is not None:
+        run_on(given)
+    else:
+        asyncio.run(run_online())
+
+
+configure_logging()
+main()

@@ -1,0 +1,77 @@
+"""Running statements: one round trip each, in turn, again when the connection dies."""
+
+import asyncio
+import random
+import time
+from typing import Any
+
+import anyio
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.database.failures import is_transient, spoils_connection
+from app.database.fair_pool import FairPool
+from app.database.statement import Statement
+from app.errors import StoreUnavailable
+
+DEFAULT_RETRY_SECONDS = 10.0
+_FIRST_DELAY = 0.05
+_LONGEST_DELAY = 1.0
+
+
+class Database:
+    """Runs compiled statements on an engine's pool.
+
+    Every statement is its own transaction and safe to send twice, so one that dies with its
+    connection is run again, with backoff, for up to `retry_seconds`: a suspended compute, a
+    failover and a pooler restart cost a delay. After that StoreUnavailable.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, retry_seconds: float = DEFAULT_RETRY_SECONDS) -> None:
+        self._retry_seconds = retry_seconds
+        self._pool = FairPool.of(engine)
+
+    async def read(self, statement: Statement, **values: Any) -> list[asyncpg.Record]:
+        """Return the rows of a statement that changes nothing."""
+        return await self._run(statement, statement.arguments(values))
+
+    async def write(self, statement: Statement, **values: Any) -> list[asyncpg.Record]:
+        """Return the rows of a statement that writes, finishing it even when the caller's scope is cancelled.
+
+        A web framework that loses its client cancels every await of the request, the ones that
+        save what the model said so far included; the shield lets those through.
+        """
+        arguments = statement.arguments(values)
+        with anyio.CancelScope(shield=True):
+            rows = await self._run(statement, arguments)
+        return rows
+
+    async def _run(self, statement: Statement, arguments: list[Any]) -> list[asyncpg.Record]:
+        deadline = time.monotonic() + self._retry_seconds
+        delay = _FIRST_DELAY
+        while True:
+            remaining = deadline - time.monotonic()
+            try:
+                return await self._attempt(statement, arguments, max(remaining, 0.001))
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                if time.monotonic() + delay >= deadline:
+                    raise StoreUnavailable(
+                        "The conversation store cannot be reached right now. Please try again in a moment."
+                    ) from error
+            # Jitter: everybody lost their connection in the same instant.
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
+            delay = min(delay * 2, _LONGEST_DELAY)
+
+    async def _attempt(
+        self, statement: Statement, arguments: list[Any], seconds: float
+    ) -> list[asyncpg.Record]:
+        async with self._pool.connection(seconds) as connection:
+            try:
+                driver: asyncpg.Connection[Any] = connection.driver_connection  # type: ignore[assignment]  # asyncpg's own
+                return await driver.fetch(statement.sql, *arguments, timeout=seconds)
+            except BaseException as error:
+                if spoils_connection(error):
+                    connection.invalidate(error)
+                raise

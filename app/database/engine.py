@@ -1,0 +1,29 @@
+"""The engine: one pool of connections on which every statement commits by itself."""
+
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.database.urls import parse_database_url
+
+
+def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+    """Return an engine for any URL that Neon's console or libpq accepts; connects to nothing yet.
+
+    At most `pool_size` connections are ever open. Every statement is its own transaction: there is
+    no BEGIN and COMMIT around it and no ping before it, so that it costs one network round trip.
+    A connection that died is found by the statement that meets it, and that statement is run again
+    (see `app.database.Database`).
+
+    Raises InvalidUrl.
+    """
+    parsed = parse_database_url(url)
+    return create_async_engine(
+        parsed.url,
+        connect_args=parsed.connect_args,
+        isolation_level="AUTOCOMMIT",
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=False,
+        pool_reset_on_return=None,
+        pool_use_lifo=True,
+        hide_parameters=True,
+    )

@@ -1,0 +1,1 @@
+"""Statements over the models, each bound to one owner."""

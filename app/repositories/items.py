@@ -1,0 +1,257 @@
+"""One owner's items, thread by thread."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Subquery,
+    Text,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.database import Database, Statement
+from app.errors import RecordNotFound
+from app.models import Thread, ThreadItem
+from app.repositories.rows import ItemRow, Order, Slice, slice_of
+
+_OWNER: ColumnElement[str] = bindparam("owner", type_=Text)
+_THREAD: ColumnElement[str] = bindparam("thread", type_=Text)
+_ITEM: ColumnElement[str] = bindparam("item", type_=Text)
+_IN_THREAD = (ThreadItem.user_id == _OWNER, ThreadItem.thread_id == _THREAD)
+_PAYLOAD = cast(ThreadItem.payload, Text)
+
+
+def _probe(item: ColumnElement[str], column: InstrumentedAttribute[Any]) -> Subquery:
+    """Return the first row at or behind an item's key, in key order.
+
+    The primary key and the page index begin with the same two columns. For a plain equality
+    PostgreSQL may choose the page index (it is smaller, and without statistics both cost the same)
+    and read a thread of 100,000 items to find one. Only the primary key can serve this order, so
+    this reads one row, whatever the statistics say; the caller compares the key.
+    """
+    key = (ThreadItem.user_id, ThreadItem.thread_id, ThreadItem.id)
+    return (
+        select(*key, column)
+        .where(tuple_(*key) >= tuple_(_OWNER, _THREAD, item))
+        .order_by(*key)
+        .limit(literal_column("1"))
+        .subquery("probe")
+    )
+
+
+def _found(probe: Subquery, item: ColumnElement[str]) -> tuple[ColumnElement[bool], ...]:
+    return probe.c.user_id == _OWNER, probe.c.thread_id == _THREAD, probe.c.id == item
+
+
+def _position_of(item: ColumnElement[str]) -> ColumnElement[int]:
+    probe = _probe(item, ThreadItem.position)
+    return select(probe.c.position).where(*_found(probe, item)).scalar_subquery()
+
+
+def _load() -> Select[Any]:
+    probe = _probe(_ITEM, ThreadItem.payload)
+    return select(cast(probe.c.payload, Text)).where(*_found(probe, _ITEM))
+
+
+def _page(order: Order, *, behind_cursor: bool) -> Select[Any]:
+    after: ColumnElement[str] = bindparam("after_id", type_=Text)
+    payload: ColumnElement[Any] = _PAYLOAD
+    conditions: tuple[ColumnElement[bool], ...] = _IN_THREAD
+    if behind_cursor:
+        payload = case((ThreadItem.id == after, null()), else_=payload)
+        edge = _position_of(after)
+        conditions += (ThreadItem.position <= edge if order == "desc" else ThreadItem.position >= edge,)
+    return (
+        select(ThreadItem.id, payload)
+        .where(*conditions)
+        .order_by(ThreadItem.position.desc() if order == "desc" else ThreadItem.position.asc())
+        .limit(bindparam("limit_", type_=BigInteger))
+    )
+
+
+# Taking the position locks the thread's row until the item is in: a thread that is not there adds
+# nothing, one that is being deleted waits or is waited for, and positions commit in order.
+_thread = (
+    update(Thread)
+    .where(Thread.user_id == _OWNER, Thread.id == _THREAD)
+    .values(last_position=Thread.last_position + literal_column("1"), active_at=func.clock_timestamp())
+    .returning(Thread.last_position)
+    .cte("thread")
+)
+_new = insert(ThreadItem).from_select(
+    ["user_id", "thread_id", "id", "position", "type", "payload"],
+    select(
+        _OWNER,
+        _THREAD,
+        _ITEM,
+        _thread.c.last_position,
+        bindparam("type_", type_=Text),
+        cast(bindparam("payload_", type_=Text), JSON),
+    ),
+    include_defaults=False,
+)
+PUT = Statement(
+    "items.put",
+    _new.on_conflict_do_update(
+        index_elements=[ThreadItem.user_id, ThreadItem.thread_id, ThreadItem.id],
+        set_={"type": _new.excluded.type, "payload": _new.excluded.payload},
+    ).returning(literal_column("1")),
+)
+
+LOAD = Statement("items.load", _load())
+
+PAGES = {
+    (order, behind_cursor): Statement(
+        f"items.page.{order}{'.after' if behind_cursor else ''}", _page(order, behind_cursor=behind_cursor)
+    )
+    for order in ("asc", "desc")
+    for behind_cursor in (False, True)
+}
+
+# With both the id and the position given, either index finds the one row.
+DELETE = Statement(
+    "items.delete",
+    delete(ThreadItem)
+    .where(*_IN_THREAD, ThreadItem.id == _ITEM, ThreadItem.position == _position_of(_ITEM))
+    .returning(literal_column("1")),
+)
+
+DELETE_AFTER = Statement(
+    "items.delete_after",
+    delete(ThreadItem).where(*_IN_THREAD, ThreadItem.position > _position_of(_ITEM)).returning(ThreadItem.id),
+)
+
+
+def _save_feedback() -> Statement:
+    wanted = (
+        func.unnest(bindparam("items", type_=ARRAY(Text))).table_valued("id", name="wanted").render_derived()
+    )
+    item = wanted.c.id
+    probe = _probe(item, ThreadItem.position).lateral("probe")
+    target = (
+        select(probe.c.id, probe.c.position)
+        .select_from(wanted.join(probe, true()))
+        .where(probe.c.user_id == _OWNER, probe.c.thread_id == _THREAD, probe.c.id == item)
+        .cte("target")
+    )
+    found = select(func.count()).select_from(target).scalar_subquery()
+    return Statement(
+        "items.save_feedback",
+        update(ThreadItem)
+        .where(
+            *_IN_THREAD,
+            ThreadItem.id == target.c.id,
+            ThreadItem.position == target.c.position,
+            found == bindparam("count", type_=Integer),
+        )
+        .values(feedback=bindparam("kind", type_=Text))
+        .returning(ThreadItem.id),
+    )
+
+
+SAVE_FEEDBACK = _save_feedback()
+
+FEEDBACK = Statement(
+    "items.feedback",
+    select(ThreadItem.id, ThreadItem.feedback)
+    .where(*_IN_THREAD, ThreadItem.feedback.is_not(None))
+    .order_by(ThreadItem.position),
+)
+
+
+class ItemRepository:
+    """One owner's items; another's are as if they were not there.
+
+    Each method is one statement in one round trip, safe to send twice.
+    """
+
+    __slots__ = ("_database", "_user_id")
+
+    def __init__(self, database: Database, user_id: str) -> None:
+        self._database = database
+        self._user_id = user_id
+
+    async def put(self, thread_id: str, item: ItemRow) -> None:
+        """Append an item, or replace the payload of the one with its id, which keeps its place.
+
+        Raises RecordNotFound when the thread is not there; then nothing is stored.
+        """
+        rows = await self._database.write(
+            PUT,
+            owner=self._user_id,
+            thread=thread_id,
+            item=item.id,
+            type_=item.type,
+            payload_=item.payload,
+        )
+        if not rows:
+            raise RecordNotFound("There is no such conversation.")
+
+    async def get(self, thread_id: str, item_id: str) -> str:
+        """Return an item's payload. Raises RecordNotFound."""
+        rows = await self._database.read(LOAD, owner=self._user_id, thread=thread_id, item=item_id)
+        if not rows:
+            raise RecordNotFound("There is no such message.")
+        payload: str = rows[0][0]
+        return payload
+
+    async def page(self, thread_id: str, *, after: str | None, limit: int, order: Order) -> Slice:
+        """Return up to `limit` items in the order they were added; rows are id, payload.
+
+        `after` is the id of the item to go on behind; RecordNotFound when it is not in the thread.
+        A thread that is not there has no items.
+        """
+        rows = await self._database.read(
+            PAGES[order, after is not None],
+            owner=self._user_id,
+            thread=thread_id,
+            limit_=limit + (1 if after is None else 2),
+            **({} if after is None else {"after_id": after}),
+        )
+        return slice_of(rows, after=after, limit=limit)
+
+    async def delete(self, thread_id: str, item_id: str) -> bool:
+        """Delete an item; tell whether it was there."""
+        return bool(await self._database.write(DELETE, owner=self._user_id, thread=thread_id, item=item_id))
+
+    async def delete_after(self, thread_id: str, item_id: str) -> list[str]:
+        """Delete everything added behind an item and return the ids; nothing if the item is not there."""
+        rows = await self._database.write(DELETE_AFTER, owner=self._user_id, thread=thread_id, item=item_id)
+        return [row[0] for row in rows]
+
+    async def save_feedback(self, thread_id: str, item_ids: Collection[str], kind: str) -> None:
+        """Record what the owner thinks of some items, of all of them or, with RecordNotFound, of none."""
+        wanted = list(dict.fromkeys(item_ids))
+        rows = await self._database.write(
+            SAVE_FEEDBACK,
+            owner=self._user_id,
+            thread=thread_id,
+            items=wanted,
+            count=len(wanted),
+            kind=kind,
+        )
+        if len(rows) != len(wanted):
+            raise RecordNotFound("There is no such message.")
+
+    async def feedback(self, thread_id: str) -> dict[str, str]:
+        """Return the feedback given in a thread, by item id, oldest item first."""
+        rows = await self._database.read(FEEDBACK, owner=self._user_id, thread=thread_id)
+        return {row[0]: row[1] for row in rows}

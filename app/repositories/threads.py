@@ -1,0 +1,212 @@
+"""One owner's threads."""
+
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Select,
+    Text,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    literal_column,
+    null,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.database import Database, Statement
+from app.errors import RecordNotFound
+from app.models import Attachment, Thread
+from app.repositories.rows import Order, Slice, ThreadChanges, ThreadRow, slice_of
+
+_OWNER: ColumnElement[str] = bindparam("owner", type_=Text)
+_THREAD: ColumnElement[str] = bindparam("thread", type_=Text)
+_AFTER: ColumnElement[str] = bindparam("after_id", type_=Text)
+_IS_IT = (Thread.user_id == _OWNER, Thread.id == _THREAD)
+
+
+def _json(name: str) -> ColumnElement[Any]:
+    return cast(bindparam(name, type_=Text), JSON)
+
+
+def _loaded() -> tuple[ColumnElement[str], ColumnElement[str]]:
+    return cast(Thread.payload, Text), cast(Thread.thread_metadata, Text)
+
+
+def _merged(column: InstrumentedAttribute[str], patch: str, keys: str) -> ColumnElement[Any]:
+    """Return `column` without the members named by `keys`, and with those of `patch`.
+
+    JSON members are copied as text, so what is not named stays to the letter.
+    """
+    kept = func.json_each(column).table_valued("key", "value", name="kept")
+    added = func.json_each(_json(patch)).table_valued("key", "value", name="added")
+    members = union_all(
+        select(kept.c.key, kept.c.value).where(kept.c.key != func.all(bindparam(keys, type_=ARRAY(Text)))),
+        select(added.c.key, added.c.value),
+    ).subquery("members")
+    merged = select(func.json_object_agg(members.c.key, members.c.value)).scalar_subquery()
+    return func.coalesce(merged, cast(literal_column("'{}'"), JSON))
+
+
+def _page(order: Order, *, behind_cursor: bool) -> Select[Any]:
+    columns = (Thread.active_at, Thread.id)
+    payload, metadata = _loaded()
+    page = select(Thread.id)
+    if behind_cursor:
+        is_cursor = Thread.id == _AFTER
+        cursor = tuple_(
+            select(Thread.active_at).where(Thread.user_id == _OWNER, Thread.id == _AFTER).scalar_subquery(),
+            _AFTER,
+        )
+        payload, metadata = (case((is_cursor, null()), else_=column) for column in (payload, metadata))
+        key = tuple_(*columns)
+        page = page.where(key <= cursor if order == "desc" else key >= cursor)
+    page = page.add_columns(payload, metadata).where(Thread.user_id == _OWNER)
+    page = page.order_by(*(column.desc() if order == "desc" else column.asc() for column in columns))
+    return page.limit(bindparam("limit_", type_=BigInteger))
+
+
+LOAD = Statement("threads.load", select(*_loaded()).where(*_IS_IT))
+EXISTS = Statement("threads.exists", select(literal_column("1")).where(*_IS_IT))
+
+_new = insert(Thread).values(
+    user_id=_OWNER,
+    id=_THREAD,
+    title=bindparam("title_", type_=Text),
+    status=bindparam("status_", type_=Text),
+    payload=_json("payload_"),
+    thread_metadata=_json("metadata_"),
+)
+PUT = Statement(
+    "threads.put",
+    _new.on_conflict_do_update(
+        index_elements=[Thread.user_id, Thread.id],
+        set_={
+            "title": _new.excluded.title,
+            "status": _new.excluded.status,
+            "payload": _new.excluded.payload,
+            "metadata": _new.excluded.metadata,
+        },
+    ),
+)
+
+CHANGE = Statement(
+    "threads.change",
+    update(Thread)
+    .where(*_IS_IT)
+    .values(
+        title=case(
+            (bindparam("title_changed", type_=Boolean), bindparam("title_", type_=Text)), else_=Thread.title
+        ),
+        status=case(
+            (bindparam("status_changed", type_=Boolean), bindparam("status_", type_=Text)),
+            else_=Thread.status,
+        ),
+        payload=_merged(Thread.payload, "payload_", "payload_keys"),
+        thread_metadata=_merged(Thread.thread_metadata, "metadata_", "metadata_keys"),
+    )
+    .returning(literal_column("1")),
+)
+
+# Items go by the foreign key's cascade, attachments by name.
+_attachments = (
+    delete(Attachment).where(Attachment.user_id == _OWNER, Attachment.thread_id == _THREAD).cte("attachments")
+)
+DELETE = Statement(
+    "threads.delete",
+    delete(Thread).where(*_IS_IT).add_cte(_attachments).returning(literal_column("1")),
+)
+
+PAGES = {
+    (order, behind_cursor): Statement(
+        f"threads.page.{order}{'.after' if behind_cursor else ''}", _page(order, behind_cursor=behind_cursor)
+    )
+    for order in ("asc", "desc")
+    for behind_cursor in (False, True)
+}
+
+
+class ThreadRepository:
+    """One owner's threads; another's are as if they were not there.
+
+    Each method is one statement in one round trip, safe to send twice.
+    """
+
+    __slots__ = ("_database", "_user_id")
+
+    def __init__(self, database: Database, user_id: str) -> None:
+        self._database = database
+        self._user_id = user_id
+
+    async def get(self, thread_id: str) -> tuple[str, str]:
+        """Return a thread's payload and its metadata. Raises RecordNotFound."""
+        rows = await self._database.read(LOAD, owner=self._user_id, thread=thread_id)
+        if not rows:
+            raise _no_such_thread()
+        payload, metadata = rows[0]
+        return payload, metadata
+
+    async def put(self, thread: ThreadRow) -> None:
+        """Insert a thread, or replace all that is stored of it but its items."""
+        await self._database.write(
+            PUT,
+            owner=self._user_id,
+            thread=thread.id,
+            title_=thread.title,
+            status_=thread.status,
+            payload_=thread.payload,
+            metadata_=thread.metadata,
+        )
+
+    async def change(self, thread_id: str, changes: ThreadChanges) -> None:
+        """Change what `changes` names and nothing else. Raises RecordNotFound; never inserts."""
+        if not changes:
+            rows = await self._database.read(EXISTS, owner=self._user_id, thread=thread_id)
+        else:
+            rows = await self._database.write(
+                CHANGE,
+                owner=self._user_id,
+                thread=thread_id,
+                title_changed="title" in changes.payload_keys,
+                title_=changes.title,
+                status_changed="status" in changes.payload_keys,
+                status_=changes.status,
+                payload_=changes.payload,
+                payload_keys=changes.payload_keys,
+                metadata_=changes.metadata,
+                metadata_keys=changes.metadata_keys,
+            )
+        if not rows:
+            raise _no_such_thread()
+
+    async def page(self, *, after: str | None, limit: int, order: Order) -> Slice:
+        """Return up to `limit` threads by last activity; rows are id, payload, metadata.
+
+        `after` is the id of the thread to go on behind; RecordNotFound when it is not there.
+        """
+        rows = await self._database.read(
+            PAGES[order, after is not None],
+            owner=self._user_id,
+            limit_=limit + (1 if after is None else 2),
+            **({} if after is None else {"after_id": after}),
+        )
+        return slice_of(rows, after=after, limit=limit)
+
+    async def delete(self, thread_id: str) -> bool:
+        """Delete a thread with its items and attachments; tell whether it was there."""
+        return bool(await self._database.write(DELETE, owner=self._user_id, thread=thread_id))
+
+
+def _no_such_thread() -> RecordNotFound:
+    return RecordNotFound("There is no such conversation.")

@@ -1,0 +1,91 @@
+"""Every setting of the server, read once, from the environment or `.env`."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.database.urls import parse_database_url
+
+_READING = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+
+
+class MigrationSettings(BaseSettings):
+    """What `alembic` needs to know."""
+
+    model_config = _READING
+
+    database_url: str | None = Field(default=None, repr=False)
+    database_url_unpooled: str | None = Field(default=None, repr=False)
+
+
+class Settings(BaseSettings):
+    """The server's settings. A wrong or missing value stops the start and names itself.
+
+    Names are those of the fields in capitals: DATABASE_URL, CHAT_ANONYMOUS, …
+    """
+
+    model_config = _READING
+
+    database_url: str = Field(repr=False)
+    """Where conversations live; any URL that Neon's console or libpq accepts, pooled or not."""
+    database_url_unpooled: str | None = Field(default=None, repr=False)
+    """The direct host, for migrations; DATABASE_URL when not set."""
+    chat_pool_min_size: Annotated[int, Field(ge=0)] = 2
+    """Connections opened at start."""
+    chat_pool_max_size: PositiveInt = 10
+    """Connections never exceeded, per process; keep processes times this below the database's limit."""
+    chat_database_retry_seconds: PositiveFloat = 10.0
+    """How long a statement is run again when its connection dies, before the user sees an error."""
+
+    chat_anonymous: Literal["memory", "deny"] = "memory"
+    """Visitors without an account: kept in memory for the browser session, or refused (401)."""
+    chat_responder: Literal["auto", "offline", "echo"] = "auto"
+    """What answers. `auto` is `offline`; `echo` repeats, for tests and load runs."""
+    chat_max_message_bytes: PositiveInt = 32 * 1024
+    """Longest user message, in bytes of UTF-8."""
+    chat_max_request_bytes: PositiveInt = 1024 * 1024
+    """Longest request body; room for a message in JSON escapes and for a client tool's output."""
+    chat_memory_max_bytes: PositiveInt = 256 * 1024 * 1024
+    """What all anonymous conversations together may take; the least recently used goes first."""
+    chat_memory_idle_seconds: PositiveFloat = 12 * 3600.0
+    """How long an anonymous conversation outlives its visitor's last request."""
+    cors_allowed_origins: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    """Other origins whose pages may call this server, separated by commas; never `*`."""
+
+    @field_validator("database_url", "database_url_unpooled")
+    @classmethod
+    def _is_a_database_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_database_url(value)
+        return value
+
+    @field_validator("cors_allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return value
+
+    @field_validator("cors_allowed_origins")
+    @classmethod
+    def _no_wildcard(cls, value: list[str]) -> list[str]:
+        if "*" in value:
+            raise ValueError("name each origin; * would let any site read a visitor's conversations")
+        return value
+
+    @model_validator(mode="after")
+    def _pool_sizes_fit(self) -> Self:
+        if self.chat_pool_min_size > self.chat_pool_max_size:
+            raise ValueError("CHAT_POOL_MIN_SIZE is larger than CHAT_POOL_MAX_SIZE")
+        return self
+
+
+def explain(error: ValidationError) -> str:
+    """Return one line per wrong setting, naming it as it is written in the environment."""
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = ".".join(str(part) for part in problem["loc"][:1]).upper()
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}: {message}" if name else message)
+    return "\n".join(lines)

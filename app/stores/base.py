@@ -1,0 +1,95 @@
+"""What every store of ours offers, beside the twelve methods of the SDK's Store."""
+
+from abc import abstractmethod
+from collections.abc import Collection
+from typing import Protocol, cast
+
+from chatkit.store import NotFoundError, Store, StoreItemType
+from chatkit.types import FeedbackKind, ThreadItem, ThreadMetadata
+from typing_extensions import TypeVar
+
+from app.repositories.rows import Order
+from app.stores.ids import PLACEHOLDER_IDS, is_storable, new_id, storable
+
+DEFAULT_PAGE = 20
+LARGEST_PAGE = 100
+
+
+class OwnerContext(Protocol):
+    """What a store needs of a request's context: whose data it may touch."""
+
+    @property
+    def user_id(self) -> str: ...
+
+
+ContextT = TypeVar("ContextT", bound=OwnerContext, default=OwnerContext)
+
+
+class ChatStore(Store[ContextT]):
+    """A ChatKit Store that keeps each owner's conversations apart.
+
+    Beyond the SDK's contract: every write may be sent twice; another owner's records are as if
+    they were not there; a thread that is gone is not brought back by a late write; pages are in
+    the order in which items were added. `NotFoundError` is all that a missing record raises.
+    """
+
+    def generate_thread_id(self, context: ContextT) -> str:
+        """Return a new thread id, `thr_…`."""
+        return new_id("thread")
+
+    def generate_item_id(self, item_type: StoreItemType, thread: ThreadMetadata, context: ContextT) -> str:
+        """Return a new item id with the SDK's prefix for its type, `msg_…`, `tc_…`, …"""
+        return new_id(item_type)
+
+    @abstractmethod
+    async def delete_items_after(self, thread_id: str, item_id: str, context: ContextT) -> list[str]:
+        """Delete all items added behind one, in one step; return their ids."""
+
+    @abstractmethod
+    async def save_feedback(
+        self, thread_id: str, item_ids: Collection[str], kind: FeedbackKind, context: ContextT
+    ) -> None:
+        """Record the owner's opinion of some items, of all of them or, with NotFoundError, of none."""
+
+    @abstractmethod
+    async def load_feedback(self, thread_id: str, context: ContextT) -> dict[str, FeedbackKind]:
+        """Return the feedback given in a thread, by item id, oldest item first."""
+
+
+def owner_of(context: OwnerContext) -> str:
+    """Return the owner a call is for.
+
+    Raises ValueError when the context names none: data without an owner would belong to everybody.
+    """
+    user_id: object = context.user_id
+    if not isinstance(user_id, str) or not is_storable(user_id):
+        raise ValueError("The context of a store call needs a user_id: a string of 1 to 255 bytes")
+    return user_id
+
+
+def clamped(limit: int) -> int:
+    """Return a page size between 1 and the largest."""
+    return min(max(limit, 1), LARGEST_PAGE)
+
+
+def checked_order(order: str) -> Order:
+    """Return the order of a page. Raises ValueError for anything but `asc` and `desc`."""
+    if order not in ("asc", "desc"):
+        raise ValueError(f"The order of a page is 'asc' or 'desc', not {order!r}")
+    return cast("Order", order)
+
+
+def findable(*record_ids: str | None) -> None:
+    """Raise NotFoundError for an id that cannot be stored, since then nothing has it."""
+    if not all(record_id is None or is_storable(record_id) for record_id in record_ids):
+        raise NotFoundError("There is nothing with this id.")
+
+
+def adopt(item: ThreadItem) -> None:
+    """Give an item with a placeholder id one of ours, in place, so that the caller sees it too.
+
+    Raises InvalidRequest for an id that cannot be stored.
+    """
+    if item.id in PLACEHOLDER_IDS:
+        item.id = new_id("message")
+    storable(item.id, "item")

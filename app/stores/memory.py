@@ -1,0 +1,233 @@
+"""ChatKit's Store in this process's memory, for visitors without an account."""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import cast
+
+from chatkit.store import NotFoundError
+from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
+
+from app.repositories.rows import Order
+from app.stores.base import ChatStore, ContextT, adopt, checked_order, clamped, findable, owner_of
+from app.stores.changes import (
+    CreatedThreads,
+    apply,
+    changes_between,
+    dump_thread,
+    remember,
+    remembered,
+)
+from app.stores.codec import dump, load_attachment, load_item, load_items
+from app.stores.ids import storable
+from app.stores.sessions import Session, Sessions, StoredItem, StoredThread, size_of
+
+
+class MemoryStore(ChatStore[ContextT]):
+    """The same contract as NeonChatKitStore, for as long as the process and the session live.
+
+    A session is whatever the context's `user_id` says. Sessions, threads of a session and bytes
+    are bounded; what was not used for longest goes first, and a session that was not used for
+    `idle_seconds` goes by itself. What does not fit at all is refused with TooLarge. Records are kept as
+    JSON text: no object is shared between sessions, or with a caller.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_sessions: int = 10_000,
+        max_threads: int = 200,
+        max_bytes: int = 256 * 1024 * 1024,
+        max_session_bytes: int = 32 * 1024 * 1024,
+        idle_seconds: float = 12 * 3600.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sessions = Sessions(
+            max_sessions=max_sessions,
+            max_threads=max_threads,
+            max_bytes=max_bytes,
+            max_session_bytes=max_session_bytes,
+            idle_seconds=idle_seconds,
+            clock=clock,
+        )
+        self._created = CreatedThreads()
+
+    async def load_thread(self, thread_id: str, context: ContextT) -> ThreadMetadata:
+        """Return a thread as it was saved."""
+        return _loaded(self._thread(thread_id, context)[1].stored)
+
+    async def save_thread(self, thread: ThreadMetadata, context: ContextT) -> None:
+        """Insert a new thread; of a known one, write what changed since this object was loaded or saved."""
+        owner = owner_of(context)
+        storable(thread.id, "thread")
+        now = dump_thread(thread)
+        before = remembered(thread) or self._created.find(owner, thread)
+        if before is None:
+            self._insert_or_replace(owner, thread.id, now)
+            self._created.add(owner, thread, now)
+        else:
+            session, kept = self._thread(thread.id, context)
+            self._store(owner, session, thread.id, kept, apply(changes_between(before, now), kept.stored))
+        remember(thread, now)
+
+    def _insert_or_replace(self, owner: str, thread_id: str, stored: str) -> None:
+        session = self._sessions.open(owner)
+        self._store(owner, session, thread_id, session.threads.get(thread_id), stored)
+
+    def _store(
+        self, owner: str, session: Session, thread_id: str, kept: StoredThread | None, stored: str
+    ) -> None:
+        more = size_of(thread_id, stored) - (size_of(thread_id, kept.stored) if kept else 0)
+        self._sessions.make_room(owner, session, more, thread_id=thread_id, new_thread=kept is None)
+        if kept is None:
+            kept = session.threads[thread_id] = StoredThread(stored, self._sessions.tick())
+        self._sessions.account(session, more, kept)
+        kept.stored = stored
+
+    async def load_threads(
+        self, limit: int, after: str | None, order: str, context: ContextT
+    ) -> Page[ThreadMetadata]:
+        """Return a page of threads by last activity, `desc` the newest first; limits are clamped."""
+        session = self._sessions.find(owner_of(context))
+        threads = session.threads if session else {}
+        ids = sorted(threads, key=lambda thread_id: threads[thread_id].active)
+        chosen, has_more = _page(ids, after, clamped(limit), checked_order(order))
+        return Page(
+            data=[_loaded(threads[thread_id].stored) for thread_id in chosen],
+            has_more=has_more,
+            after=chosen[-1] if has_more else None,
+        )
+
+    async def delete_thread(self, thread_id: str, context: ContextT) -> None:
+        """Delete a thread with its items and attachments; one that is not there is gone already."""
+        if session := self._sessions.find(owner_of(context)):
+            self._sessions.drop_thread(session, thread_id)
+
+    async def load_thread_items(
+        self, thread_id: str, after: str | None, limit: int, order: str, context: ContextT
+    ) -> Page[ThreadItem]:
+        """Return a page of items in the order they were added; limits are clamped to 1..100."""
+        try:
+            items = self._thread(thread_id, context)[1].items
+        except NotFoundError:
+            items = {}
+        chosen, has_more = _page(list(items), after, clamped(limit), checked_order(order))
+        return Page(
+            data=load_items([items[item_id].payload for item_id in chosen]),
+            has_more=has_more,
+            after=chosen[-1] if has_more else None,
+        )
+
+    async def add_thread_item(self, thread_id: str, item: ThreadItem, context: ContextT) -> None:
+        """Append an item; one that is there already is updated in its place."""
+        session, thread = self._thread(thread_id, context)
+        adopt(item)
+        payload = dump(item)
+        kept = thread.items.get(item.id)
+        more = size_of(item.id, payload) - (size_of(item.id, kept.payload) if kept else 0)
+        self._sessions.make_room(owner_of(context), session, more, thread_id=thread_id)
+        self._sessions.account(session, more, thread)
+        thread.items[item.id] = StoredItem(payload, kept.feedback if kept else None)
+        thread.active = self._sessions.tick()
+
+    async def save_item(self, thread_id: str, item: ThreadItem, context: ContextT) -> None:
+        """Update an item in its place, or append it."""
+        await self.add_thread_item(thread_id, item, context)
+
+    async def load_item(self, thread_id: str, item_id: str, context: ContextT) -> ThreadItem:
+        """Return an item as it was saved."""
+        return load_item(self._item(thread_id, item_id, context).payload)
+
+    async def delete_thread_item(self, thread_id: str, item_id: str, context: ContextT) -> None:
+        """Delete an item; one that is not there is gone already."""
+        try:
+            session, thread = self._thread(thread_id, context)
+        except NotFoundError:
+            return
+        self._delete_item(session, thread, item_id)
+
+    async def delete_items_after(self, thread_id: str, item_id: str, context: ContextT) -> list[str]:
+        """Delete all items added behind one, in one step; return their ids."""
+        session, thread = self._thread(thread_id, context)
+        ids = list(thread.items)
+        behind = ids[ids.index(item_id) + 1 :] if item_id in thread.items else []
+        for other in behind:
+            self._delete_item(session, thread, other)
+        return behind
+
+    def _delete_item(self, session: Session, thread: StoredThread, item_id: str) -> None:
+        if item := thread.items.pop(item_id, None):
+            self._sessions.account(session, -size_of(item_id, item.payload), thread)
+
+    async def save_feedback(
+        self, thread_id: str, item_ids: Collection[str], kind: FeedbackKind, context: ContextT
+    ) -> None:
+        """Record the owner's opinion of some items, of all of them or, with NotFoundError, of none."""
+        for item in [self._item(thread_id, item_id, context) for item_id in item_ids]:
+            item.feedback = kind
+
+    async def load_feedback(self, thread_id: str, context: ContextT) -> dict[str, FeedbackKind]:
+        """Return the feedback given in a thread, by item id, oldest item first."""
+        try:
+            items = self._thread(thread_id, context)[1].items
+        except NotFoundError:
+            return {}
+        given = {item_id: item.feedback for item_id, item in items.items() if item.feedback}
+        return cast("dict[str, FeedbackKind]", given)
+
+    async def save_attachment(self, attachment: Attachment, context: ContextT) -> None:
+        """Insert an attachment's metadata, or replace it."""
+        owner = owner_of(context)
+        storable(attachment.id, "attachment")
+        if attachment.thread_id is not None:
+            storable(attachment.thread_id, "thread")
+        payload = dump(attachment)
+        session = self._sessions.open(owner)
+        more = size_of(attachment.id, payload)
+        self._sessions.make_room(owner, session, more, thread_id=attachment.thread_id)
+        self._sessions.drop_attachment(session, attachment.id)
+        session.attachments[attachment.id] = (attachment.thread_id, payload)
+        self._sessions.account(session, more)
+
+    async def load_attachment(self, attachment_id: str, context: ContextT) -> Attachment:
+        """Return an attachment's metadata as it was saved."""
+        session = self._sessions.find(owner_of(context))
+        if session is None or attachment_id not in session.attachments:
+            raise NotFoundError("There is no such attachment.")
+        return load_attachment(session.attachments[attachment_id][1])
+
+    async def delete_attachment(self, attachment_id: str, context: ContextT) -> None:
+        """Delete an attachment's metadata; one that is not there is gone already."""
+        if session := self._sessions.find(owner_of(context)):
+            self._sessions.drop_attachment(session, attachment_id)
+
+    def _thread(self, thread_id: str, context: ContextT) -> tuple[Session, StoredThread]:
+        session = self._sessions.find(owner_of(context))
+        if session is None or thread_id not in session.threads:
+            raise NotFoundError("There is no such conversation.")
+        session.threads.move_to_end(thread_id)
+        return session, session.threads[thread_id]
+
+    def _item(self, thread_id: str, item_id: str, context: ContextT) -> StoredItem:
+        _, thread = self._thread(thread_id, context)
+        if item_id not in thread.items:
+            raise NotFoundError("There is no such message.")
+        return thread.items[item_id]
+
+
+def _loaded(stored: str) -> ThreadMetadata:
+    thread = ThreadMetadata.model_validate_json(stored, extra="allow")
+    remember(thread, stored)
+    return thread
+
+
+def _page(ids: Sequence[str], after: str | None, limit: int, order: Order) -> tuple[Sequence[str], bool]:
+    """Return the ids of a page, and whether there are more behind it."""
+    if order == "desc":
+        ids = ids[::-1]
+    start = 0
+    if after is not None:
+        findable(after)
+        if after not in ids:
+            raise NotFoundError("There is nothing with the id given as `after`.")
+        start = ids.index(after) + 1
+    return ids[start : start + limit], len(ids) > start + limit

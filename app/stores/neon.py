@@ -1,0 +1,201 @@
+"""ChatKit's Store on PostgreSQL."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import cast
+
+from chatkit.store import NotFoundError
+from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.database import Database
+from app.database.database import DEFAULT_RETRY_SECONDS
+from app.errors import RecordNotFound
+from app.repositories.attachments import AttachmentRepository
+from app.repositories.items import ItemRepository
+from app.repositories.rows import AttachmentRow, ItemRow
+from app.repositories.threads import ThreadRepository
+from app.stores.base import ChatStore, ContextT, adopt, checked_order, clamped, findable, owner_of
+from app.stores.changes import (
+    CreatedThreads,
+    changes_between,
+    dump_thread,
+    remember,
+    remembered,
+    row_of,
+)
+from app.stores.codec import dump, load_attachment, load_item, load_items, load_thread, whole_thread
+from app.stores.ids import is_storable, storable
+
+
+@contextmanager
+def _chatkit_errors() -> Iterator[None]:
+    try:
+        yield
+    except RecordNotFound as error:
+        raise NotFoundError(str(error)) from error
+
+
+class NeonChatKitStore(ChatStore[ContextT]):
+    """ChatKit's storage port, delegating to the repositories of the context's owner.
+
+    Each call is one statement that commits by itself, in one network round trip. ChatKit keeps a
+    response open while the model talks; no connection is held for that long.
+
+    Raises NotFoundError, InvalidRequest (an id that cannot be stored) and StoreUnavailable (the
+    database did not answer for `retry_seconds`).
+    """
+
+    def __init__(self, engine: AsyncEngine, *, retry_seconds: float = DEFAULT_RETRY_SECONDS) -> None:
+        self._database = Database(engine, retry_seconds=retry_seconds)
+        self._created = CreatedThreads()
+
+    def _threads(self, context: ContextT) -> ThreadRepository:
+        return ThreadRepository(self._database, owner_of(context))
+
+    def _items(self, context: ContextT) -> ItemRepository:
+        return ItemRepository(self._database, owner_of(context))
+
+    def _attachments(self, context: ContextT) -> AttachmentRepository:
+        return AttachmentRepository(self._database, owner_of(context))
+
+    async def load_thread(self, thread_id: str, context: ContextT) -> ThreadMetadata:
+        """Return a thread as it was saved."""
+        threads = self._threads(context)
+        findable(thread_id)
+        with _chatkit_errors():
+            payload, metadata = await threads.get(thread_id)
+        return _thread(payload, metadata)
+
+    async def save_thread(self, thread: ThreadMetadata, context: ContextT) -> None:
+        """Insert a new thread; of a known one, write what changed since this object was loaded or saved.
+
+        Fields and metadata keys that did not change in this object stay as others left them. A known
+        thread that was deleted meanwhile is NotFoundError and stays deleted.
+        """
+        threads = self._threads(context)
+        storable(thread.id, "thread")
+        now = dump_thread(thread)
+        before = remembered(thread) or self._created.find(owner_of(context), thread)
+        with _chatkit_errors():
+            if before is None:
+                await threads.put(row_of(now))
+                self._created.add(owner_of(context), thread, now)
+            else:
+                await threads.change(thread.id, changes_between(before, now))
+        remember(thread, now)
+
+    async def load_threads(
+        self, limit: int, after: str | None, order: str, context: ContextT
+    ) -> Page[ThreadMetadata]:
+        """Return a page of threads by last activity, `desc` the newest first; limits are clamped."""
+        threads = self._threads(context)
+        findable(after)
+        with _chatkit_errors():
+            page = await threads.page(after=after, limit=clamped(limit), order=checked_order(order))
+        return Page(
+            data=[_thread(payload, metadata) for _, payload, metadata in page.rows],
+            has_more=page.has_more,
+            after=page.rows[-1][0] if page.has_more else None,
+        )
+
+    async def delete_thread(self, thread_id: str, context: ContextT) -> None:
+        """Delete a thread with its items and attachments; one that is not there is gone already."""
+        threads = self._threads(context)
+        if is_storable(thread_id):
+            await threads.delete(thread_id)
+
+    async def load_thread_items(
+        self, thread_id: str, after: str | None, limit: int, order: str, context: ContextT
+    ) -> Page[ThreadItem]:
+        """Return a page of items in the order they were added; limits are clamped to 1..100.
+
+        A thread that is not there has no items; a cursor that is not there is NotFoundError.
+        """
+        items = self._items(context)
+        findable(after)
+        if not is_storable(thread_id):
+            return Page()
+        with _chatkit_errors():
+            page = await items.page(thread_id, after=after, limit=clamped(limit), order=checked_order(order))
+        return Page(
+            data=load_items([payload for _, payload in page.rows]),
+            has_more=page.has_more,
+            after=page.rows[-1][0] if page.has_more else None,
+        )
+
+    async def add_thread_item(self, thread_id: str, item: ThreadItem, context: ContextT) -> None:
+        """Append an item; one that is there already is updated in its place."""
+        await self._put(thread_id, item, context)
+
+    async def save_item(self, thread_id: str, item: ThreadItem, context: ContextT) -> None:
+        """Update an item in its place, or append it."""
+        await self._put(thread_id, item, context)
+
+    async def _put(self, thread_id: str, item: ThreadItem, context: ContextT) -> None:
+        items = self._items(context)
+        findable(thread_id)
+        adopt(item)
+        with _chatkit_errors():
+            await items.put(thread_id, ItemRow(item.id, item.type, dump(item)))
+
+    async def load_item(self, thread_id: str, item_id: str, context: ContextT) -> ThreadItem:
+        """Return an item as it was saved."""
+        items = self._items(context)
+        findable(thread_id, item_id)
+        with _chatkit_errors():
+            return load_item(await items.get(thread_id, item_id))
+
+    async def delete_thread_item(self, thread_id: str, item_id: str, context: ContextT) -> None:
+        """Delete an item; one that is not there is gone already."""
+        items = self._items(context)
+        if is_storable(thread_id) and is_storable(item_id):
+            await items.delete(thread_id, item_id)
+
+    async def delete_items_after(self, thread_id: str, item_id: str, context: ContextT) -> list[str]:
+        """Delete all items added behind one, in one step; return their ids."""
+        items = self._items(context)
+        findable(thread_id, item_id)
+        return await items.delete_after(thread_id, item_id)
+
+    async def save_feedback(
+        self, thread_id: str, item_ids: Collection[str], kind: FeedbackKind, context: ContextT
+    ) -> None:
+        """Record the owner's opinion of some items, of all of them or, with NotFoundError, of none."""
+        items = self._items(context)
+        findable(thread_id, *item_ids)
+        with _chatkit_errors():
+            await items.save_feedback(thread_id, item_ids, kind)
+
+    async def load_feedback(self, thread_id: str, context: ContextT) -> dict[str, FeedbackKind]:
+        """Return the feedback given in a thread, by item id, oldest item first."""
+        items = self._items(context)
+        findable(thread_id)
+        return cast("dict[str, FeedbackKind]", await items.feedback(thread_id))
+
+    async def save_attachment(self, attachment: Attachment, context: ContextT) -> None:
+        """Insert an attachment's metadata, or replace it."""
+        attachments = self._attachments(context)
+        storable(attachment.id, "attachment")
+        if attachment.thread_id is not None:
+            storable(attachment.thread_id, "thread")
+        await attachments.put(AttachmentRow(attachment.id, attachment.thread_id, dump(attachment)))
+
+    async def load_attachment(self, attachment_id: str, context: ContextT) -> Attachment:
+        """Return an attachment's metadata as it was saved."""
+        attachments = self._attachments(context)
+        findable(attachment_id)
+        with _chatkit_errors():
+            return load_attachment(await attachments.get(attachment_id))
+
+    async def delete_attachment(self, attachment_id: str, context: ContextT) -> None:
+        """Delete an attachment's metadata; one that is not there is gone already."""
+        attachments = self._attachments(context)
+        if is_storable(attachment_id):
+            await attachments.delete(attachment_id)
+
+
+def _thread(payload: str, metadata: str) -> ThreadMetadata:
+    thread = load_thread(payload, metadata)
+    remember(thread, whole_thread(payload, metadata))
+    return thread

@@ -1,0 +1,164 @@
+"""The memory of anonymous visitors: one bounded box for each."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from app.errors import TooLarge
+
+# What Python needs for a record beside its text: keys, objects, dictionary slots.
+_RECORD_BYTES = 400
+
+
+def size_of(*texts: str | None) -> int:
+    """Return about how many bytes of memory a record of these texts takes."""
+    return _RECORD_BYTES + sum(len(text.encode(errors="replace")) for text in texts if text)
+
+
+@dataclass(slots=True)
+class StoredItem:
+    """One item: its JSON text and what its owner thought of it."""
+
+    payload: str
+    feedback: str | None = None
+
+
+@dataclass(slots=True)
+class StoredThread:
+    """One thread: its JSON text and its items, in the order they were added."""
+
+    stored: str
+    active: int
+    items: dict[str, StoredItem] = field(default_factory=dict)
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class Session:
+    """All that one visitor has; the least recently used thread is the first."""
+
+    last_used: float
+    threads: OrderedDict[str, StoredThread] = field(default_factory=OrderedDict)
+    attachments: OrderedDict[str, tuple[str | None, str]] = field(default_factory=OrderedDict)
+    """Thread id and JSON text by attachment id."""
+    bytes: int = 0
+
+
+class Sessions:
+    """The sessions there are; the least recently used is the first and goes first.
+
+    Nothing here awaits, so each operation of a store is whole.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_sessions: int,
+        max_threads: int,
+        max_bytes: int,
+        max_session_bytes: int,
+        idle_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._max_sessions = max_sessions
+        self._max_threads = max_threads
+        self._max_bytes = max_bytes
+        self._max_session_bytes = min(max_session_bytes, max_bytes)
+        self._idle_seconds = idle_seconds
+        self._clock = clock
+        self._ticks = 0
+        self.bytes = 0
+        """About how much memory all sessions take."""
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def tick(self) -> int:
+        """Return a number larger than every one before: the order of activity."""
+        self._ticks += 1
+        return self._ticks
+
+    def find(self, user_id: str) -> Session | None:
+        """Return a visitor's session and count that as use; None when there is none (any more)."""
+        self._expire()
+        session = self._sessions.get(user_id)
+        if session is not None:
+            session.last_used = self._clock()
+            self._sessions.move_to_end(user_id)
+        return session
+
+    def open(self, user_id: str) -> Session:
+        """Return a visitor's session, a new one when there is none."""
+        session = self.find(user_id)
+        if session is None:
+            session = self._sessions[user_id] = Session(last_used=self._clock())
+            while len(self._sessions) > self._max_sessions:
+                self._drop(next(iter(self._sessions)))
+        return session
+
+    def make_room(
+        self, user_id: str, session: Session, more: int, *, thread_id: str | None, new_thread: bool = False
+    ) -> None:
+        """Make room in a session for `more` bytes of a thread by dropping what was not used for longest.
+
+        The session's other threads go first, then other sessions. Raises TooLarge, having dropped
+        nothing, when the bytes do not fit even then.
+        """
+        kept = session.threads.get(thread_id or "")
+        if (kept.bytes if kept else 0) + more > self._max_session_bytes:
+            raise TooLarge(
+                "This conversation has become too long to be kept without an account."
+                " Start a new one, or sign in."
+            )
+        while (
+            session.bytes + more > self._max_session_bytes
+            or len(session.threads) + new_thread > self._max_threads
+        ):
+            self._drop_oldest_of(session, thread_id)
+        while self.bytes + more > self._max_bytes:
+            oldest = next(iter(self._sessions))
+            if oldest == user_id:
+                self._drop_oldest_of(session, thread_id)
+            else:
+                self._drop(oldest)
+
+    def account(self, session: Session, change: int, thread: StoredThread | None = None) -> None:
+        """Book bytes that a session took, or gave back when negative."""
+        session.bytes += change
+        self.bytes += change
+        if thread is not None:
+            thread.bytes += change
+
+    def drop_thread(self, session: Session, thread_id: str) -> None:
+        """Forget a thread, its items and its attachments, if it is there."""
+        thread = session.threads.pop(thread_id, None)
+        if thread is not None:
+            self.account(session, -thread.bytes)
+        for attachment_id in [key for key, (its, _) in session.attachments.items() if its == thread_id]:
+            self.drop_attachment(session, attachment_id)
+
+    def drop_attachment(self, session: Session, attachment_id: str) -> None:
+        """Forget an attachment, if it is there."""
+        if attachment_id in session.attachments:
+            _, payload = session.attachments.pop(attachment_id)
+            self.account(session, -size_of(attachment_id, payload))
+
+    def _drop_oldest_of(self, session: Session, keep_thread: str | None) -> None:
+        thread_id = next((key for key in session.threads if key != keep_thread), None)
+        if thread_id is not None:
+            self.drop_thread(session, thread_id)
+        else:
+            self.drop_attachment(session, next(iter(session.attachments)))
+
+    def _drop(self, user_id: str) -> None:
+        self.bytes -= self._sessions.pop(user_id).bytes
+
+    def _expire(self) -> None:
+        limit = self._clock() - self._idle_seconds
+        while self._sessions:
+            user_id, session = next(iter(self._sessions.items()))
+            if session.last_used > limit:
+                return
+            self._drop(user_id)
