@@ -6,7 +6,7 @@ ChatHistoryError
 │   └── InvalidUrl        400  a database URL that cannot be understood
 ├── TooLarge              413  more bytes than this server takes
 ├── Conflict              409  right request, wrong moment (locked thread, nothing to answer)
-├── NotSupported          501  this server was not set up for it
+├── NotSupported          400  this server was not set up for it
 ├── Unauthorized          401  who is asking is unknown
 └── StoreUnavailable      503  the database did not answer in time
 
@@ -63,7 +63,7 @@ class Conflict(ChatHistoryError):
 class NotSupported(ChatHistoryError):
     """This server was not set up for what was asked."""
 
-    status_code = 501
+    status_code = 400
     code = "not_supported"
 
 

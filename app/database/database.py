@@ -44,7 +44,11 @@ class Database:
         arguments = statement.arguments(values)
         with anyio.CancelScope(shield=True):
             rows = await self._run(statement, arguments)
-        return rows
+        return rows  # noqa: RET504 - by its type the scope may swallow an exception; a shield does not
+
+    async def warm(self, connections: int) -> None:
+        """Open some connections ahead of the first request; a database that does not answer is no error."""
+        await self._pool.warm(connections)
 
     async def _run(self, statement: Statement, arguments: list[Any]) -> list[asyncpg.Record]:
         deadline = time.monotonic() + self._retry_seconds

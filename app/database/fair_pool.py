@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -10,6 +10,8 @@ from sqlalchemy import PoolProxiedConnection, event
 from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
+
+_WARM_SECONDS = 5.0
 
 
 class FairPool:
@@ -52,6 +54,22 @@ class FairPool:
                 connection.close()
         finally:
             self._turns.release()
+
+    async def warm(self, connections: int) -> None:
+        """Open some connections at once, as far as the database lets us; they stay in the pool."""
+
+        if connections == 0:
+            return
+
+        async def open_one(all_open: asyncio.Barrier) -> None:
+            async with self.connection(_WARM_SECONDS):
+                await all_open.wait()
+
+        with suppress(Exception):
+            async with asyncio.timeout(_WARM_SECONDS), asyncio.TaskGroup() as group:
+                barrier = asyncio.Barrier(connections)
+                for _ in range(connections):
+                    group.create_task(open_one(barrier))
 
     async def _checkout(self) -> PoolProxiedConnection:
         """Return a connection that the driver does not know to be dead."""

@@ -4,11 +4,12 @@ from abc import abstractmethod
 from collections.abc import Collection
 from typing import Protocol, cast
 
-from chatkit.store import NotFoundError, Store, StoreItemType
+from chatkit.store import Store, StoreItemType
 from chatkit.types import FeedbackKind, ThreadItem, ThreadMetadata
 from typing_extensions import TypeVar
 
 from app.repositories.rows import Order
+from app.stores.errors import RecordGone
 from app.stores.ids import PLACEHOLDER_IDS, is_storable, new_id, storable
 
 DEFAULT_PAGE = 20
@@ -82,7 +83,7 @@ def checked_order(order: str) -> Order:
 def findable(*record_ids: str | None) -> None:
     """Raise NotFoundError for an id that cannot be stored, since then nothing has it."""
     if not all(record_id is None or is_storable(record_id) for record_id in record_ids):
-        raise NotFoundError("There is nothing with this id.")
+        raise RecordGone
 
 
 def adopt(item: ThreadItem) -> None:

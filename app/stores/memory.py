@@ -18,6 +18,7 @@ from app.stores.changes import (
     remembered,
 )
 from app.stores.codec import dump, load_attachment, load_item, load_items
+from app.stores.errors import RecordGone
 from app.stores.ids import storable
 from app.stores.sessions import Session, Sessions, StoredItem, StoredThread, size_of
 
@@ -192,7 +193,7 @@ class MemoryStore(ChatStore[ContextT]):
         """Return an attachment's metadata as it was saved."""
         session = self._sessions.find(owner_of(context))
         if session is None or attachment_id not in session.attachments:
-            raise NotFoundError("There is no such attachment.")
+            raise RecordGone("There is no such attachment.")
         return load_attachment(session.attachments[attachment_id][1])
 
     async def delete_attachment(self, attachment_id: str, context: ContextT) -> None:
@@ -203,14 +204,14 @@ class MemoryStore(ChatStore[ContextT]):
     def _thread(self, thread_id: str, context: ContextT) -> tuple[Session, StoredThread]:
         session = self._sessions.find(owner_of(context))
         if session is None or thread_id not in session.threads:
-            raise NotFoundError("There is no such conversation.")
+            raise RecordGone("There is no such conversation.")
         session.threads.move_to_end(thread_id)
         return session, session.threads[thread_id]
 
     def _item(self, thread_id: str, item_id: str, context: ContextT) -> StoredItem:
         _, thread = self._thread(thread_id, context)
         if item_id not in thread.items:
-            raise NotFoundError("There is no such message.")
+            raise RecordGone("There is no such message.")
         return thread.items[item_id]
 
 
@@ -228,6 +229,6 @@ def _page(ids: Sequence[str], after: str | None, limit: int, order: Order) -> tu
     if after is not None:
         findable(after)
         if after not in ids:
-            raise NotFoundError("There is nothing with the id given as `after`.")
+            raise RecordGone("There is nothing with the id given as `after`.")
         start = ids.index(after) + 1
     return ids[start : start + limit], len(ids) > start + limit

@@ -1,16 +1,13 @@
 """ChatKit's Store on PostgreSQL."""
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import cast
 
-from chatkit.store import NotFoundError
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database import Database
 from app.database.database import DEFAULT_RETRY_SECONDS
-from app.errors import RecordNotFound
 from app.repositories.attachments import AttachmentRepository
 from app.repositories.items import ItemRepository
 from app.repositories.rows import AttachmentRow, ItemRow
@@ -25,15 +22,8 @@ from app.stores.changes import (
     row_of,
 )
 from app.stores.codec import dump, load_attachment, load_item, load_items, load_thread, whole_thread
+from app.stores.errors import for_chatkit
 from app.stores.ids import is_storable, storable
-
-
-@contextmanager
-def _chatkit_errors() -> Iterator[None]:
-    try:
-        yield
-    except RecordNotFound as error:
-        raise NotFoundError(str(error)) from error
 
 
 class NeonChatKitStore(ChatStore[ContextT]):
@@ -63,7 +53,7 @@ class NeonChatKitStore(ChatStore[ContextT]):
         """Return a thread as it was saved."""
         threads = self._threads(context)
         findable(thread_id)
-        with _chatkit_errors():
+        with for_chatkit():
             payload, metadata = await threads.get(thread_id)
         return _thread(payload, metadata)
 
@@ -77,7 +67,7 @@ class NeonChatKitStore(ChatStore[ContextT]):
         storable(thread.id, "thread")
         now = dump_thread(thread)
         before = remembered(thread) or self._created.find(owner_of(context), thread)
-        with _chatkit_errors():
+        with for_chatkit():
             if before is None:
                 await threads.put(row_of(now))
                 self._created.add(owner_of(context), thread, now)
@@ -91,7 +81,7 @@ class NeonChatKitStore(ChatStore[ContextT]):
         """Return a page of threads by last activity, `desc` the newest first; limits are clamped."""
         threads = self._threads(context)
         findable(after)
-        with _chatkit_errors():
+        with for_chatkit():
             page = await threads.page(after=after, limit=clamped(limit), order=checked_order(order))
         return Page(
             data=[_thread(payload, metadata) for _, payload, metadata in page.rows],
@@ -103,7 +93,8 @@ class NeonChatKitStore(ChatStore[ContextT]):
         """Delete a thread with its items and attachments; one that is not there is gone already."""
         threads = self._threads(context)
         if is_storable(thread_id):
-            await threads.delete(thread_id)
+            with for_chatkit():
+                await threads.delete(thread_id)
 
     async def load_thread_items(
         self, thread_id: str, after: str | None, limit: int, order: str, context: ContextT
@@ -116,7 +107,7 @@ class NeonChatKitStore(ChatStore[ContextT]):
         findable(after)
         if not is_storable(thread_id):
             return Page()
-        with _chatkit_errors():
+        with for_chatkit():
             page = await items.page(thread_id, after=after, limit=clamped(limit), order=checked_order(order))
         return Page(
             data=load_items([payload for _, payload in page.rows]),
@@ -136,27 +127,29 @@ class NeonChatKitStore(ChatStore[ContextT]):
         items = self._items(context)
         findable(thread_id)
         adopt(item)
-        with _chatkit_errors():
+        with for_chatkit():
             await items.put(thread_id, ItemRow(item.id, item.type, dump(item)))
 
     async def load_item(self, thread_id: str, item_id: str, context: ContextT) -> ThreadItem:
         """Return an item as it was saved."""
         items = self._items(context)
         findable(thread_id, item_id)
-        with _chatkit_errors():
+        with for_chatkit():
             return load_item(await items.get(thread_id, item_id))
 
     async def delete_thread_item(self, thread_id: str, item_id: str, context: ContextT) -> None:
         """Delete an item; one that is not there is gone already."""
         items = self._items(context)
         if is_storable(thread_id) and is_storable(item_id):
-            await items.delete(thread_id, item_id)
+            with for_chatkit():
+                await items.delete(thread_id, item_id)
 
     async def delete_items_after(self, thread_id: str, item_id: str, context: ContextT) -> list[str]:
         """Delete all items added behind one, in one step; return their ids."""
         items = self._items(context)
         findable(thread_id, item_id)
-        return await items.delete_after(thread_id, item_id)
+        with for_chatkit():
+            return await items.delete_after(thread_id, item_id)
 
     async def save_feedback(
         self, thread_id: str, item_ids: Collection[str], kind: FeedbackKind, context: ContextT
@@ -164,14 +157,15 @@ class NeonChatKitStore(ChatStore[ContextT]):
         """Record the owner's opinion of some items, of all of them or, with NotFoundError, of none."""
         items = self._items(context)
         findable(thread_id, *item_ids)
-        with _chatkit_errors():
+        with for_chatkit():
             await items.save_feedback(thread_id, item_ids, kind)
 
     async def load_feedback(self, thread_id: str, context: ContextT) -> dict[str, FeedbackKind]:
         """Return the feedback given in a thread, by item id, oldest item first."""
         items = self._items(context)
         findable(thread_id)
-        return cast("dict[str, FeedbackKind]", await items.feedback(thread_id))
+        with for_chatkit():
+            return cast("dict[str, FeedbackKind]", await items.feedback(thread_id))
 
     async def save_attachment(self, attachment: Attachment, context: ContextT) -> None:
         """Insert an attachment's metadata, or replace it."""
@@ -179,20 +173,22 @@ class NeonChatKitStore(ChatStore[ContextT]):
         storable(attachment.id, "attachment")
         if attachment.thread_id is not None:
             storable(attachment.thread_id, "thread")
-        await attachments.put(AttachmentRow(attachment.id, attachment.thread_id, dump(attachment)))
+        with for_chatkit():
+            await attachments.put(AttachmentRow(attachment.id, attachment.thread_id, dump(attachment)))
 
     async def load_attachment(self, attachment_id: str, context: ContextT) -> Attachment:
         """Return an attachment's metadata as it was saved."""
         attachments = self._attachments(context)
         findable(attachment_id)
-        with _chatkit_errors():
+        with for_chatkit():
             return load_attachment(await attachments.get(attachment_id))
 
     async def delete_attachment(self, attachment_id: str, context: ContextT) -> None:
         """Delete an attachment's metadata; one that is not there is gone already."""
         attachments = self._attachments(context)
         if is_storable(attachment_id):
-            await attachments.delete(attachment_id)
+            with for_chatkit():
+                await attachments.delete(attachment_id)
 
 
 def _thread(payload: str, metadata: str) -> ThreadMetadata:

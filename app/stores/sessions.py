@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.errors import TooLarge
+from app.stores.errors import StoreFull
 
 # What Python needs for a record beside its text: keys, objects, dictionary slots.
 _RECORD_BYTES = 400
@@ -103,12 +103,12 @@ class Sessions:
     ) -> None:
         """Make room in a session for `more` bytes of a thread by dropping what was not used for longest.
 
-        The session's other threads go first, then other sessions. Raises TooLarge, having dropped
+        The session's other threads go first, then other sessions. Raises StoreFull, having dropped
         nothing, when the bytes do not fit even then.
         """
         kept = session.threads.get(thread_id or "")
         if (kept.bytes if kept else 0) + more > self._max_session_bytes:
-            raise TooLarge(
+            raise StoreFull(
                 "This conversation has become too long to be kept without an account."
                 " Start a new one, or sign in."
             )

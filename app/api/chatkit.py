@@ -1,0 +1,59 @@
+"""The ChatKit protocol over HTTP."""
+
+from collections.abc import AsyncIterator
+
+from chatkit.server import NonStreamingResult
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from app.api.body import read_body
+from app.api.services import CurrentCaller, CurrentServices, remember_session
+from app.chat.failures import error_event
+from app.chat.turns import RunningTurn
+
+router = APIRouter()
+_STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+@router.post("/chatkit")
+async def chatkit(request: Request, services: CurrentServices, caller: CurrentCaller) -> Response:
+    """Serve one request of the ChatKit protocol.
+
+    Answers with JSON, or with server-sent events for a request that is answered by a stream. What
+    is wrong with a request is known before the stream begins, and answered with a 4xx and
+    `{"error": {"code", "message"}}`; later failures are `error` events in the stream.
+    """
+    body = await read_body(request, services.settings.chat_max_request_bytes)
+    result = await services.process(body, caller)
+    if isinstance(result, NonStreamingResult):
+        response = Response(result.json, media_type="application/json")
+    else:
+        turn = services.turns.start(aiter(result), _last_words)
+        first = await _first(turn)
+        response = StreamingResponse(
+            _stream(first, turn), media_type="text/event-stream", headers=_STREAM_HEADERS
+        )
+    remember_session(request, response, caller)
+    return response
+
+
+async def _first(turn: RunningTurn) -> bytes | None:
+    try:
+        return await turn.first()
+    except BaseException:
+        turn.abandon()
+        raise
+
+
+async def _stream(first: bytes | None, turn: RunningTurn) -> AsyncIterator[bytes]:
+    try:
+        if first is not None:
+            yield first
+            async for chunk in turn.rest():
+                yield chunk
+    finally:
+        turn.abandon()
+
+
+def _last_words(error: Exception) -> bytes:
+    return b"data: " + error_event(error).model_dump_json(exclude_none=True).encode() + b"\n\n"

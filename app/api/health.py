@@ -1,0 +1,35 @@
+"""For the platform that runs the process."""
+
+import asyncpg
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from app.api.services import CurrentServices
+from app.database.schema import schema_is_current
+from app.errors import StoreUnavailable
+
+router = APIRouter()
+
+
+class Health(BaseModel):
+    """The state of the process."""
+
+    status: str
+
+
+@router.get("/healthz")
+async def healthz() -> Health:
+    """Answer as long as the process runs; restart it when this fails."""
+    return Health(status="ok")
+
+
+@router.get("/readyz")
+async def readyz(services: CurrentServices) -> Health:
+    """Answer when the database answers with the schema of this release; send no traffic when this fails."""
+    try:
+        current = await schema_is_current(services.health)
+    except asyncpg.UndefinedTableError:
+        current = False
+    if not current:
+        raise StoreUnavailable("The database schema is behind this release. Run: alembic upgrade head")
+    return Health(status="ready")

@@ -1,0 +1,1 @@
+"""The ChatKit server: what it accepts, how a turn runs, and what answers."""

@@ -1,0 +1,45 @@
+"""Ids of streamed items: placeholders become ids of ours, the same in the stream and in the store."""
+
+from collections.abc import AsyncIterator, Callable
+
+from chatkit.types import (
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
+    ThreadItemReplacedEvent,
+    ThreadItemUpdatedEvent,
+    ThreadStreamEvent,
+)
+
+from app.stores.ids import PLACEHOLDER_IDS
+
+
+async def own_ids(
+    events: AsyncIterator[ThreadStreamEvent], new_id: Callable[[], str]
+) -> AsyncIterator[ThreadStreamEvent]:
+    """Give each item that a model names by a placeholder an id of its own, from its first event to its last.
+
+    Models behind other APIs than OpenAI's call every message `__fake_id__`; stored under that, each
+    would overwrite the one before.
+    """
+    names: dict[str, str] = {}
+
+    def rename(item_id: str) -> str:
+        return names.setdefault(item_id, new_id()) if item_id in PLACEHOLDER_IDS else item_id
+
+    async for event in events:
+        match event:
+            case ThreadItemAddedEvent():
+                names.pop(event.item.id, None)
+                event.item.id = rename(event.item.id)
+            case ThreadItemReplacedEvent():
+                event.item.id = rename(event.item.id)
+            case ThreadItemUpdatedEvent() | ThreadItemRemovedEvent():
+                event.item_id = rename(event.item_id)
+            case ThreadItemDoneEvent():
+                placeholder = event.item.id
+                event.item.id = rename(placeholder)
+                names.pop(placeholder, None)
+            case _:
+                pass
+        yield event

@@ -1,0 +1,213 @@
+"""The ChatKit server: the SDK's protocol, with this project's rules on top."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from datetime import datetime
+from typing import Any
+
+from chatkit.actions import Action
+from chatkit.server import ChatKitServer, NonStreamingResult, StreamingResult
+from chatkit.store import AttachmentStore
+from chatkit.types import (
+    AudioInput,
+    ChatKitReq,
+    ErrorEvent,
+    FeedbackKind,
+    Page,
+    StreamingReq,
+    SyncCustomActionResponse,
+    Thread,
+    ThreadCreatedEvent,
+    ThreadItem,
+    ThreadMetadata,
+    ThreadsAddUserMessageReq,
+    ThreadsCreateReq,
+    ThreadsRetryAfterItemReq,
+    ThreadStreamEvent,
+    TranscriptionResult,
+    UserMessageItem,
+    WidgetItem,
+    WorkflowItem,
+    is_streaming_req,
+)
+
+from app.chat.admission import check_open, check_sizes, parse_request, title_from
+from app.chat.context import ChatContext
+from app.chat.failures import FAILED, readable, refusal_of
+from app.chat.item_ids import own_ids
+from app.chat.responder import Responder, Turn
+from app.errors import Conflict, NotSupported
+from app.stores import ChatStore
+
+
+class HistoryServer(ChatKitServer[ChatContext]):
+    """Serves all requests of the ChatKit protocol for one store and one responder.
+
+    Requests are refused with a ChatHistoryError or NotFoundError before anything is stored for
+    them. Once a stream has begun, failures are error events in it.
+    """
+
+    store: ChatStore[ChatContext]
+
+    def __init__(
+        self, store: ChatStore[ChatContext], responder: Responder, *, max_message_bytes: int
+    ) -> None:
+        super().__init__(store)
+        self._responder = responder
+        self._max_message_bytes = max_message_bytes
+
+    async def process(
+        self, request: str | bytes | bytearray, context: ChatContext
+    ) -> StreamingResult | NonStreamingResult:
+        """Parse a request and begin to serve it; a stream does nothing until it is iterated."""
+        body = request.encode() if isinstance(request, str) else bytes(request)
+        parsed: ChatKitReq = parse_request(body)
+        check_sizes(parsed, max_message_bytes=self._max_message_bytes)
+        if is_streaming_req(parsed):
+            return StreamingResult(self._process_streaming(parsed, context))
+        try:
+            return NonStreamingResult(await self._process_non_streaming(parsed, context))
+        except ValueError as error:
+            raise refusal_of(parsed, error) from error
+
+    def respond(
+        self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: ChatContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Let the responder answer."""
+        return self._responder.respond(Turn(thread, self.store, context), input_user_message)
+
+    def action(
+        self,
+        thread: ThreadMetadata,
+        action: Action[str, Any],
+        sender: WidgetItem | None,
+        context: ChatContext,
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Let the responder act."""
+        return self._responder.act(Turn(thread, self.store, context), action, sender)
+
+    async def sync_action(
+        self,
+        thread: ThreadMetadata,
+        action: Action[str, Any],
+        sender: WidgetItem | None,
+        context: ChatContext,
+    ) -> SyncCustomActionResponse:
+        """Let the responder act; the item it updates is stored."""
+        result = await self._responder.act_at_once(Turn(thread, self.store, context), action, sender)
+        if result.updated_item is not None:
+            await self.store.save_item(thread.id, result.updated_item, context=context)
+        return result
+
+    async def add_feedback(
+        self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: ChatContext
+    ) -> None:
+        """Store what the owner thinks of some items."""
+        await self.store.save_feedback(thread_id, item_ids, feedback, context)
+
+    async def transcribe(self, audio_input: AudioInput, context: ChatContext) -> TranscriptionResult:
+        """Refuse: nothing here understands speech."""
+        raise NotSupported("This server does not transcribe speech. Please type your message.")
+
+    def _get_attachment_store(self) -> AttachmentStore[ChatContext]:
+        if self.attachment_store is None:
+            raise NotSupported("This server does not take attachments.")
+        return self.attachment_store
+
+    async def handle_stream_cancelled(
+        self, thread: ThreadMetadata, pending_items: list[ThreadItem], context: ChatContext
+    ) -> None:
+        """Keep what was said so far, unfinished steps of a workflow included, and mark the stop."""
+        for item in pending_items:
+            if isinstance(item, WorkflowItem) and item.workflow.tasks:
+                await self.store.add_thread_item(thread.id, item, context=context)
+        await super().handle_stream_cancelled(thread, pending_items, context)
+
+    async def _process_streaming_impl(
+        self, request: StreamingReq, context: ChatContext
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        try:
+            async for event in self._events_of(request, context):
+                if isinstance(event, ErrorEvent) and event.message is None:
+                    event.message = FAILED
+                yield event
+        except ValueError as error:
+            raise refusal_of(request, error) from error
+
+    def _events_of(self, request: StreamingReq, context: ChatContext) -> AsyncIterator[ThreadStreamEvent]:
+        match request:
+            case ThreadsCreateReq():
+                return self._create(request, context)
+            case ThreadsAddUserMessageReq():
+                return self._add_message(request, context)
+            case ThreadsRetryAfterItemReq():
+                return self._retry(request, context)
+            case _:
+                return self._go_on(request, context)
+
+    async def _create(
+        self, request: ThreadsCreateReq, context: ChatContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        message = request.params.input
+        thread = Thread(
+            id=self.store.generate_thread_id(context),
+            title=title_from(message),
+            created_at=datetime.now(),  # noqa: DTZ005 - the SDK's own, naive local time
+            items=Page(),
+        )
+        # Loads the attachments it names: an unknown one is refused before there is a thread.
+        item = await self._build_user_message_item(message, thread, context)
+        await self.store.save_thread(thread, context=context)
+        yield ThreadCreatedEvent(thread=self._to_thread_response(thread))
+        async for event in self._process_new_thread_item_respond(thread, item, context):
+            yield event
+
+    async def _add_message(
+        self, request: ThreadsAddUserMessageReq, context: ChatContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        thread = await self.store.load_thread(request.params.thread_id, context=context)
+        check_open(thread)
+        item = await self._build_user_message_item(request.params.input, thread, context)
+        if thread.title is None and (title := title_from(request.params.input)):
+            thread.title = title
+            await self.store.save_thread(thread, context=context)
+        async for event in self._process_new_thread_item_respond(thread, item, context):
+            yield event
+
+    async def _retry(
+        self, request: ThreadsRetryAfterItemReq, context: ChatContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Answer a message again, with everything behind it removed in one step.
+
+        The SDK removes item by item, and ends without a word when there is no such message.
+        """
+        thread_id, item_id = request.params.thread_id, request.params.item_id
+        thread = await self.store.load_thread(thread_id, context=context)
+        check_open(thread)
+        message = await self.store.load_item(thread_id, item_id, context=context)
+        if not isinstance(message, UserMessageItem):
+            raise Conflict("Only a message of yours can be answered again.")
+        await self.store.delete_items_after(thread_id, item_id, context)
+        async for event in self._process_events(
+            thread, context, lambda: self.respond(thread, message, context)
+        ):
+            yield event
+
+    async def _go_on(self, request: StreamingReq, context: ChatContext) -> AsyncIterator[ThreadStreamEvent]:
+        thread = await self.store.load_thread(request.params.thread_id, context=context)  # type: ignore[union-attr]  # all but threads.create name one
+        check_open(thread)
+        async for event in super()._process_streaming_impl(request, context):
+            yield event
+
+    async def _process_events(
+        self,
+        thread: ThreadMetadata,
+        context: ChatContext,
+        stream: Callable[[], AsyncIterator[ThreadStreamEvent]],
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        def new_id() -> str:
+            return self.store.generate_item_id("message", thread, context)
+
+        async for event in super()._process_events(
+            thread, context, lambda: readable(lambda: own_ids(stream(), new_id))
+        ):
+            yield event

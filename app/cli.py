@@ -1,0 +1,94 @@
+"""The command `chatkit-neon`."""
+
+import argparse
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvicorn
+from pydantic import ValidationError
+
+from app.database.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from app.database.migrations import migrate
+from app.identity.demo import DemoSignIn
+from app.main import create_app
+from app.settings import Settings, explain
+
+# Longer than turns are given to finish, so that they are stored before their connections go.
+_GRACE_SECONDS = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except ValidationError as error:
+        print(f"chatkit-neon cannot start with these settings:\n{explain(error)}", file=sys.stderr)
+    except EmbeddedPostgresError as error:
+        print(f"chatkit-neon: {error}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chatkit-neon", description="ChatKit conversations in PostgreSQL, per user."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve the API; needs DATABASE_URL, never migrates by itself")
+    serve.set_defaults(run=_serve)
+    demo = commands.add_parser(
+        "demo", help="serve everything with an embedded PostgreSQL and demo users; data stays in .data/"
+    )
+    demo.add_argument("--data", type=Path, default=Path(".data"), metavar="DIR", help="default: .data")
+    demo.set_defaults(run=_demo)
+    for command in (serve, demo):
+        command.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+        command.add_argument("--port", type=int, default=8000, help="default: 8000")
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> None:
+    _run(Settings(), options)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    if not _is_free(options.host, options.port):
+        print(
+            f"Port {options.port} on {options.host} is in use. Stop what listens there, or choose another:"
+            f" chatkit-neon demo --port {options.port + 1}",
+            file=sys.stderr,
+        )
+        return 1
+    with EmbeddedPostgres(options.data) as postgres:
+        migrate(postgres.url)
+        settings = Settings(database_url=postgres.url, database_url_unpooled=None)
+        print(f"The demo is on http://{options.host}:{options.port}; Ctrl+C stops it.", flush=True)
+        _run(settings, options, DemoSignIn())
+    return 0
+
+
+def _run(settings: Settings, options: argparse.Namespace, demo: DemoSignIn | None = None) -> None:
+    uvicorn.run(
+        create_app(settings, demo=demo),
+        host=options.host,
+        port=options.port,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        server_header=False,
+    )
+
+
+def _is_free(host: str, port: int) -> bool:
+    family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

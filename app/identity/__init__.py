@@ -1,0 +1,1 @@
+"""Who is asking: bearer tokens, anonymous sessions, and the demo's sign-in."""
