@@ -5,7 +5,7 @@ from logging.config import fileConfig
 
 from alembic.util import CommandError
 from sqlalchemy import Connection, pool, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from alembic import context
 from app.database.urls import DatabaseUrl, parse_database_url
@@ -72,9 +72,9 @@ def run_on(connection: Connection) -> None:
 
 
 async def run_online() -> None:
-    """Connect, wait for any other deploy, and run."""
-    url = database_url()
-    engine = create_async_engine(url.url, connect_args=url.connect_args, poolclass=pool.NullPool)
+    """Wait for any other deploy, and run; on the engine that a program gave, or on one of our own."""
+    given: AsyncEngine | None = context.config.attributes.get("connection")
+    engine = given or new_engine(database_url())
     async with engine.connect() as connection:
         await connection.execute(text(f"SET lock_timeout = '{DEPLOY_WAIT}'"))
         await connection.execute(text(f"SELECT pg_advisory_lock({DEPLOY_LOCK})"))
@@ -82,17 +82,23 @@ async def run_online() -> None:
         # The lock and the limit belong to the session; the migrations begin their own transactions.
         await connection.commit()
         await connection.run_sync(run_on)
-    await engine.dispose()
+    if given is None:
+        await engine.dispose()
+
+
+def new_engine(url: DatabaseUrl) -> AsyncEngine:
+    """Return an engine whose one connection, and with it the lock, ends when it is given back."""
+    return create_async_engine(url.url, connect_args=url.connect_args, poolclass=pool.NullPool)
 
 
 def main() -> None:
     """Do what the alembic command asks, online or offline."""
     if context.is_offline_mode():
         run_offline()
-    elif (given := context.config.attributes.get("connection")) is not None:
-        run_on(given)
     else:
-        asyncio.run(run_online())
+        # With a factory, the runner leaves the caller's event loop in its place.
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            runner.run(run_online())
 
 
 configure_logging()
