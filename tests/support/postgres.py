@@ -1,15 +1,17 @@
 """A throwaway PostgreSQL for a test run, and a fresh copy of the migrated schema for a test."""
 
+import gc
 import os
 import secrets
 import tempfile
+import warnings
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import asyncpg
-import docker
-from docker.errors import DockerException
+import docker  # type: ignore[import-untyped]  # ships no types
+from docker.errors import DockerException  # type: ignore[import-untyped]  # ships no types
 from sqlalchemy.engine import make_url
 from testcontainers.community.postgres import PostgresContainer
 
@@ -42,16 +44,16 @@ def throwaway_postgres() -> Iterator[str]:
 
 def _docker_answers() -> bool:
     # testcontainers itself waits a minute for an engine that hangs.
-    try:
-        client = docker.from_env(timeout=1)
-    except DockerException:
-        return False
-    try:
-        return bool(client.ping())
-    except (DockerException, OSError):
-        return False
-    finally:
-        client.close()
+    with warnings.catch_warnings():
+        # The client forgets to close its socket when nothing listens.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            with closing(docker.from_env(timeout=1)) as client:
+                return bool(client.ping())
+        except (DockerException, OSError):
+            return False
+        finally:
+            gc.collect()
 
 
 def named(url: str, database: str) -> str:
