@@ -21,6 +21,15 @@ settings.register_profile(
 settings.load_profile("tests")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the contract suite run on somebody else's store."""
+    parser.addoption(
+        "--store-factory",
+        metavar="MODULE:FUNCTION",
+        help="run tests/contract on another ChatKit Store: a function without arguments that returns one",
+    )
+
+
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """Yield the throwaway PostgreSQL server of this run."""

@@ -115,7 +115,7 @@ def launcher() -> Launcher:
     Root runs it in a user namespace, where its files stay root's and folders closed to others work; where
     that is not allowed, as `nobody`.
     """
-    probe = [binaries() / "postgres", "--version"]
+    probe: list[str | Path] = [binaries() / "postgres", "--version"]
     plain = Launcher(death_signals=_runs(Launcher(death_signals=True), probe))
     if os.geteuid() != 0:
         return plain

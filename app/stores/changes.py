@@ -12,26 +12,19 @@ from typing import Any
 from chatkit.types import ThreadMetadata
 
 from app.repositories.rows import ThreadChanges, ThreadRow
-from app.stores.codec import dump, without_nul
-
-# Kept in the object's __dict__ beside its fields, as functools.cached_property does: copies carry
-# it along, and comparison, dumps and repr do not see it.
-_MARK = "_chatkit_neon_stored"
-
-
-def remember(thread: ThreadMetadata, stored: str) -> None:
-    """Note what the store held when this object was read or written."""
-    thread.__dict__[_MARK] = stored
-
-
-def remembered(thread: ThreadMetadata) -> str | None:
-    """Return what the store held for this object, None if it never passed through a store."""
-    return thread.__dict__.get(_MARK)
+from app.stores.codec import dump, keep, load_thread, without_nul
 
 
 def dump_thread(thread: ThreadMetadata) -> str:
     """Return the thread's metadata as JSON text; the items of a full Thread stay out."""
     return without_nul(dump(thread, exclude={"items"}))
+
+
+def read_thread(stored: str) -> ThreadMetadata:
+    """Return the thread of a stored text, remembering what this SDK can read of it."""
+    thread = load_thread(stored)
+    keep(thread, dump_thread(thread))
+    return thread
 
 
 def row_of(stored: str) -> ThreadRow:

@@ -14,10 +14,9 @@ from app.stores.changes import (
     apply,
     changes_between,
     dump_thread,
-    remember,
-    remembered,
+    read_thread,
 )
-from app.stores.codec import dump, load_attachment, load_item, load_items
+from app.stores.codec import dump_again, keep, kept, load_attachment, load_item, load_items
 from app.stores.errors import RecordGone
 from app.stores.ids import storable
 from app.stores.sessions import Session, Sessions, StoredItem, StoredThread, size_of
@@ -54,35 +53,35 @@ class MemoryStore(ChatStore[ContextT]):
 
     async def load_thread(self, thread_id: str, context: ContextT) -> ThreadMetadata:
         """Return a thread as it was saved."""
-        return _loaded(self._thread(thread_id, context)[1].stored)
+        return read_thread(self._thread(thread_id, context)[1].stored)
 
     async def save_thread(self, thread: ThreadMetadata, context: ContextT) -> None:
         """Insert a new thread; of a known one, write what changed since this object was loaded or saved."""
         owner = owner_of(context)
         storable(thread.id, "thread")
         now = dump_thread(thread)
-        before = remembered(thread) or self._created.find(owner, thread)
+        before = kept(thread) or self._created.find(owner, thread)
         if before is None:
             self._insert_or_replace(owner, thread.id, now)
             self._created.add(owner, thread, now)
         else:
-            session, kept = self._thread(thread.id, context)
-            self._store(owner, session, thread.id, kept, apply(changes_between(before, now), kept.stored))
-        remember(thread, now)
+            session, found = self._thread(thread.id, context)
+            self._store(owner, session, thread.id, found, apply(changes_between(before, now), found.stored))
+        keep(thread, now)
 
     def _insert_or_replace(self, owner: str, thread_id: str, stored: str) -> None:
         session = self._sessions.open(owner)
         self._store(owner, session, thread_id, session.threads.get(thread_id), stored)
 
     def _store(
-        self, owner: str, session: Session, thread_id: str, kept: StoredThread | None, stored: str
+        self, owner: str, session: Session, thread_id: str, found: StoredThread | None, stored: str
     ) -> None:
-        more = size_of(thread_id, stored) - (size_of(thread_id, kept.stored) if kept else 0)
-        self._sessions.make_room(owner, session, more, thread_id=thread_id, new_thread=kept is None)
-        if kept is None:
-            kept = session.threads[thread_id] = StoredThread(stored, self._sessions.tick())
-        self._sessions.account(session, more, kept)
-        kept.stored = stored
+        more = size_of(thread_id, stored) - (size_of(thread_id, found.stored) if found else 0)
+        self._sessions.make_room(owner, session, more, thread_id=thread_id, new_thread=found is None)
+        if found is None:
+            found = session.threads[thread_id] = StoredThread(stored, self._sessions.tick())
+        self._sessions.account(session, more, found)
+        found.stored = stored
 
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: ContextT
@@ -93,7 +92,7 @@ class MemoryStore(ChatStore[ContextT]):
         ids = sorted(threads, key=lambda thread_id: threads[thread_id].active)
         chosen, has_more = _page(ids, after, clamped(limit), checked_order(order))
         return Page(
-            data=[_loaded(threads[thread_id].stored) for thread_id in chosen],
+            data=[read_thread(threads[thread_id].stored) for thread_id in chosen],
             has_more=has_more,
             after=chosen[-1] if has_more else None,
         )
@@ -122,12 +121,12 @@ class MemoryStore(ChatStore[ContextT]):
         """Append an item; one that is there already is updated in its place."""
         session, thread = self._thread(thread_id, context)
         adopt(item)
-        payload = dump(item)
-        kept = thread.items.get(item.id)
-        more = size_of(item.id, payload) - (size_of(item.id, kept.payload) if kept else 0)
+        payload = dump_again(item)
+        before = thread.items.get(item.id)
+        more = size_of(item.id, payload) - (size_of(item.id, before.payload) if before else 0)
         self._sessions.make_room(owner_of(context), session, more, thread_id=thread_id)
         self._sessions.account(session, more, thread)
-        thread.items[item.id] = StoredItem(payload, kept.feedback if kept else None)
+        thread.items[item.id] = StoredItem(payload, before.feedback if before else None)
         thread.active = self._sessions.tick()
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: ContextT) -> None:
@@ -181,7 +180,7 @@ class MemoryStore(ChatStore[ContextT]):
         storable(attachment.id, "attachment")
         if attachment.thread_id is not None:
             storable(attachment.thread_id, "thread")
-        payload = dump(attachment)
+        payload = dump_again(attachment)
         session = self._sessions.open(owner)
         more = size_of(attachment.id, payload)
         self._sessions.make_room(owner, session, more, thread_id=attachment.thread_id)
@@ -213,12 +212,6 @@ class MemoryStore(ChatStore[ContextT]):
         if item_id not in thread.items:
             raise RecordGone("There is no such message.")
         return thread.items[item_id]
-
-
-def _loaded(stored: str) -> ThreadMetadata:
-    thread = ThreadMetadata.model_validate_json(stored, extra="allow")
-    remember(thread, stored)
-    return thread
 
 
 def _page(ids: Sequence[str], after: str | None, limit: int, order: Order) -> tuple[Sequence[str], bool]:

@@ -17,11 +17,10 @@ from app.stores.changes import (
     CreatedThreads,
     changes_between,
     dump_thread,
-    remember,
-    remembered,
+    read_thread,
     row_of,
 )
-from app.stores.codec import dump, load_attachment, load_item, load_items, load_thread, whole_thread
+from app.stores.codec import dump_again, keep, kept, load_attachment, load_item, load_items, whole_thread
 from app.stores.errors import for_chatkit
 from app.stores.ids import is_storable, storable
 
@@ -55,7 +54,7 @@ class NeonChatKitStore(ChatStore[ContextT]):
         findable(thread_id)
         with for_chatkit():
             payload, metadata = await threads.get(thread_id)
-        return _thread(payload, metadata)
+        return read_thread(whole_thread(payload, metadata))
 
     async def save_thread(self, thread: ThreadMetadata, context: ContextT) -> None:
         """Insert a new thread; of a known one, write what changed since this object was loaded or saved.
@@ -66,14 +65,14 @@ class NeonChatKitStore(ChatStore[ContextT]):
         threads = self._threads(context)
         storable(thread.id, "thread")
         now = dump_thread(thread)
-        before = remembered(thread) or self._created.find(owner_of(context), thread)
+        before = kept(thread) or self._created.find(owner_of(context), thread)
         with for_chatkit():
             if before is None:
                 await threads.put(row_of(now))
                 self._created.add(owner_of(context), thread, now)
             else:
                 await threads.change(thread.id, changes_between(before, now))
-        remember(thread, now)
+        keep(thread, now)
 
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: ContextT
@@ -84,7 +83,7 @@ class NeonChatKitStore(ChatStore[ContextT]):
         with for_chatkit():
             page = await threads.page(after=after, limit=clamped(limit), order=checked_order(order))
         return Page(
-            data=[_thread(payload, metadata) for _, payload, metadata in page.rows],
+            data=[read_thread(whole_thread(payload, metadata)) for _, payload, metadata in page.rows],
             has_more=page.has_more,
             after=page.rows[-1][0] if page.has_more else None,
         )
@@ -128,7 +127,7 @@ class NeonChatKitStore(ChatStore[ContextT]):
         findable(thread_id)
         adopt(item)
         with for_chatkit():
-            await items.put(thread_id, ItemRow(item.id, item.type, dump(item)))
+            await items.put(thread_id, ItemRow(item.id, item.type, dump_again(item)))
 
     async def load_item(self, thread_id: str, item_id: str, context: ContextT) -> ThreadItem:
         """Return an item as it was saved."""
@@ -174,7 +173,7 @@ class NeonChatKitStore(ChatStore[ContextT]):
         if attachment.thread_id is not None:
             storable(attachment.thread_id, "thread")
         with for_chatkit():
-            await attachments.put(AttachmentRow(attachment.id, attachment.thread_id, dump(attachment)))
+            await attachments.put(AttachmentRow(attachment.id, attachment.thread_id, dump_again(attachment)))
 
     async def load_attachment(self, attachment_id: str, context: ContextT) -> Attachment:
         """Return an attachment's metadata as it was saved."""
@@ -189,9 +188,3 @@ class NeonChatKitStore(ChatStore[ContextT]):
         if is_storable(attachment_id):
             with for_chatkit():
                 await attachments.delete(attachment_id)
-
-
-def _thread(payload: str, metadata: str) -> ThreadMetadata:
-    thread = load_thread(payload, metadata)
-    remember(thread, whole_thread(payload, metadata))
-    return thread
