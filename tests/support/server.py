@@ -1,0 +1,149 @@
+"""A real server on a real socket, in this process, and a client that speaks ChatKit to it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from app.chat.responder import Responder
+from app.identity.demo import DemoSignIn
+from app.main import create_app
+from app.settings import Settings
+
+Events = list[dict[str, Any]]
+
+
+@asynccontextmanager
+async def serving(app: FastAPI) -> AsyncIterator[str]:
+    """Serve an application on a free port and yield its address."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=5))
+    running = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        while not server.started:
+            await asyncio.sleep(0.005)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await running
+
+
+@dataclass
+class Chat:
+    """Somebody who talks to the server."""
+
+    http: httpx.AsyncClient
+
+    async def post(self, type: str, **params: Any) -> httpx.Response:  # noqa: A002 - the protocol's name
+        """Send a request and return the whole response."""
+        return await self.http.post("/chatkit", json={"type": type, "params": params})
+
+    async def ask(self, type: str, **params: Any) -> Any:  # noqa: A002 - the protocol's name
+        """Send a request that is answered by JSON; it has to succeed."""
+        response = await self.post(type, **params)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def stream(self, type: str, **params: Any) -> Events:  # noqa: A002 - the protocol's name
+        """Send a request that is answered by a stream; it has to begin. Return its events."""
+        response = await self.post(type, **params)
+        assert response.status_code == 200, response.text
+        assert response.headers["content-type"].startswith("text/event-stream")
+        return events_in(response.text)
+
+    async def create(self, text: str = "Hello") -> str:
+        """Begin a thread and return its id."""
+        events = await self.stream("threads.create", input=user_input(text))
+        assert events[0]["type"] == "thread.created"
+        return str(events[0]["thread"]["id"])
+
+    async def add(self, thread_id: str, text: str = "Hello") -> Events:
+        """Add a message to a thread."""
+        return await self.stream("threads.add_user_message", thread_id=thread_id, input=user_input(text))
+
+    async def items(self, thread_id: str) -> list[dict[str, Any]]:
+        """Return a thread's items, oldest first."""
+        page = await self.ask("items.list", thread_id=thread_id, order="asc", limit=100)
+        return list(page["data"])
+
+    async def texts(self, thread_id: str) -> list[str]:
+        """Return what was said in a thread, oldest first."""
+        return [text_of(item) for item in await self.items(thread_id) if "content" in item]
+
+    async def threads(self) -> list[dict[str, Any]]:
+        """Return the threads, newest activity first."""
+        return list((await self.ask("threads.list"))["data"])
+
+
+def user_input(text: str = "Hello", **fields: Any) -> dict[str, Any]:
+    """Return a user's message as the protocol has it."""
+    return {
+        "content": [{"type": "input_text", "text": text}],
+        "attachments": [],
+        "inference_options": {},
+        **fields,
+    }
+
+
+def text_of(item: dict[str, Any]) -> str:
+    """Return the text of a message."""
+    return "".join(part["text"] for part in item["content"])
+
+
+def events_in(body: str) -> Events:
+    """Return the events of a stream."""
+    return [json.loads(line.removeprefix("data: ")) for line in body.splitlines() if line]
+
+
+class House:
+    """A running server and the people who talk to it."""
+
+    def __init__(self, url: str, app: FastAPI, demo: DemoSignIn) -> None:
+        self.url = url
+        self.app = app
+        self._demo = demo
+        self._clients: list[httpx.AsyncClient] = []
+
+    def client(self, headers: dict[str, str] | None = None) -> Chat:
+        """Return somebody with these headers and cookies of their own."""
+        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20)
+        self._clients.append(client)
+        return Chat(client)
+
+    @property
+    def alice(self) -> Chat:
+        """Return a client that is signed in as Alice."""
+        return self.client({"Authorization": f"Bearer {self._demo.mint('alice')}"})
+
+    @property
+    def bob(self) -> Chat:
+        """Return a client that is signed in as Bob."""
+        return self.client({"Authorization": f"Bearer {self._demo.mint('bob')}"})
+
+    async def close(self) -> None:
+        """Hang up."""
+        for client in self._clients:
+            await client.aclose()
+
+
+@asynccontextmanager
+async def house(
+    database_url: str, responder: Responder | None = None, **settings: Any
+) -> AsyncIterator[House]:
+    """Run a server with demo sign-in on a database."""
+    demo = DemoSignIn()
+    values = {"chat_responder": "echo", **settings, "database_url": database_url, "_env_file": None}
+    app = create_app(Settings(**values), responder=responder, demo=demo)
+    async with serving(app) as url:
+        opened = House(url, app, demo)
+        try:
+            yield opened
+        finally:
+            await opened.close()
