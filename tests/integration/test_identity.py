@@ -32,7 +32,7 @@ def signed(**changes: Any) -> Forge:
 FORGED: dict[str, Forge] = {
     "not a token": lambda demo: "a.b.c",
     "other key": lambda demo: jwt.encode(claims(), Ed25519PrivateKey.generate(), algorithm="EdDSA"),
-    "algorithm none": lambda demo: jwt.encode(claims(), None, algorithm="none"),
+    "algorithm none": lambda demo: jwt.encode(claims(), "", algorithm="none"),
     "HMAC": lambda demo: jwt.encode(claims(), "x" * 64, algorithm="HS256"),
     "changed after signing": lambda demo: demo.mint("bob")[:-4] + "AAAA",
     "expired": signed(exp=int(time.time()) - 600),
@@ -157,7 +157,7 @@ async def test_demo_sign_in_gives_tokens_to_the_two_demo_users_only(shared_house
 
 async def test_outside_the_demo_there_is_no_sign_in_and_no_page(database_url: str) -> None:
 
-    app = create_app(Settings(database_url=database_url, _env_file=None))  # type: ignore[call-arg]  # pydantic-settings' own
+    app = create_app(Settings(database_url=database_url, _env_file=None))
     async with serving(app) as url, httpx.AsyncClient(base_url=url) as http:
         assert (await http.post("/demo/sign-in", json={"user": "alice"})).status_code == 404
         assert (await http.get("/")).status_code == 404

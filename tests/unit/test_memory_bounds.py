@@ -1,0 +1,158 @@
+"""MemoryStore is bounded: what was not used for longest goes first, and nothing is kept for ever."""
+
+from contextlib import suppress
+
+import pytest
+from chatkit.store import NotFoundError
+from chatkit.types import ThreadMetadata
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import TooLarge
+from app.stores import MemoryStore
+from tests.contract.samples import full_attachments
+from tests.contract.talk import all_items, begin, message, thread, thread_ids
+from tests.support.owners import Owner
+
+FILE = full_attachments()[0]
+
+
+async def has(store: MemoryStore[Owner], owner: Owner, thread_id: str = "thr_1") -> bool:
+    return thread_id in await thread_ids(store, owner)
+
+
+async def test_the_session_that_was_not_used_for_longest_goes_first() -> None:
+    store = MemoryStore[Owner](max_sessions=2)
+    first, second, third = Owner(), Owner(), Owner()
+    await begin(store, first)
+    await begin(store, second)
+    await store.load_thread("thr_1", first)
+    await begin(store, third)
+    assert [await has(store, owner) for owner in (first, second, third)] == [True, False, True]
+
+
+async def test_the_thread_that_was_not_used_for_longest_goes_first(owner: Owner) -> None:
+    store = MemoryStore[Owner](max_threads=2)
+    await begin(store, owner, thread_id="thr_1")
+    await begin(store, owner, thread_id="thr_2")
+    await store.load_thread_items("thr_1", None, 1, "asc", owner)
+    await begin(store, owner, thread_id="thr_3")
+    assert await thread_ids(store, owner) == ["thr_3", "thr_1"]
+
+
+async def test_a_session_over_its_bytes_loses_its_own_oldest_thread_and_nobody_else_s(
+    owner: Owner, stranger: Owner
+) -> None:
+    store = MemoryStore[Owner](max_session_bytes=10_000)
+    await begin(store, stranger)
+    await begin(store, owner, [message(text="x" * 4000)], "thr_1")
+    await begin(store, owner, [message(text="x" * 4000)], "thr_2")
+    assert await thread_ids(store, owner) == ["thr_2"]
+    assert await has(store, stranger)
+
+
+async def test_sessions_over_the_bytes_of_all_go_the_oldest_first(owner: Owner, stranger: Owner) -> None:
+    store = MemoryStore[Owner](max_bytes=10_000)
+    await begin(store, stranger, [message(text="x" * 4000)])
+    await begin(store, owner, [message(text="x" * 4000)])
+    assert not await has(store, stranger)
+    assert await has(store, owner)
+
+
+async def test_what_does_not_fit_at_all_is_refused_in_words_and_costs_nothing(owner: Owner) -> None:
+    store = MemoryStore[Owner](max_session_bytes=10_000)
+    await begin(store, owner, [message()])
+    await begin(store, owner, thread_id="thr_2")
+    with pytest.raises(TooLarge, match="sign in"):
+        await store.add_thread_item("thr_1", message("msg_2", "x" * 10_000), owner)
+    with pytest.raises(TooLarge):
+        await store.save_thread(thread("thr_3", metadata={"x": "x" * 10_000}), owner)
+    attachment = FILE.model_copy(update={"name": "x" * 10_000})
+    with pytest.raises(TooLarge):
+        await store.save_attachment(attachment, owner)
+    assert await all_items(store, owner) == [message()]
+    assert await thread_ids(store, owner) == ["thr_2", "thr_1"]
+
+
+async def test_an_idle_session_expires_and_a_used_one_does_not(owner: Owner, stranger: Owner) -> None:
+    now = 0.0
+    store = MemoryStore[Owner](idle_seconds=100, clock=lambda: now)
+    await begin(store, owner)
+    await begin(store, stranger)
+    now = 60
+    await store.load_thread("thr_1", owner)
+    now = 120
+    assert await has(store, owner)
+    assert not await has(store, stranger)
+    now = 221
+    with pytest.raises(NotFoundError):
+        await store.load_thread("thr_1", owner)
+
+
+async def test_reading_makes_no_session() -> None:
+    store = MemoryStore[Owner]()
+    for _ in range(10):
+        await store.load_threads(10, None, "desc", Owner())
+        await store.delete_thread("thr_1", Owner())
+    assert len(store._sessions) == 0
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["thread", "item", "attachment", "drop thread", "drop item", "drop attachment"]),
+            st.integers(0, 2),
+            st.integers(0, 2),
+            st.integers(0, 3000),
+        ),
+        max_size=40,
+    )
+)
+async def test_the_books_balance_and_the_bounds_hold_whatever_happens(
+    steps: list[tuple[str, int, int, int]],
+) -> None:
+    store = MemoryStore[Owner](max_sessions=2, max_threads=2, max_bytes=12_000, max_session_bytes=8_000)
+    owners = [Owner(), Owner(), Owner()]
+    for kind, who, which, size in steps:
+        with suppress(NotFoundError, TooLarge):
+            await do(store, kind, owners[who], f"thr_{which}", size)
+        sessions = store._sessions
+        assert len(sessions) <= 2
+        assert 0 <= sessions.bytes <= 12_000
+        assert sessions.bytes == sum(session.bytes for session in sessions._sessions.values())
+        assert all(len(session.threads) <= 2 for session in sessions._sessions.values())
+        assert all(session.bytes <= 8_000 for session in sessions._sessions.values())
+    for owner in owners:
+        for thread_id in await thread_ids(store, owner):
+            await store.delete_thread(thread_id, owner)
+        await store.delete_attachment(FILE.id, owner)
+    assert store._sessions.bytes == 0
+
+
+async def do(store: MemoryStore[Owner], kind: str, owner: Owner, thread_id: str, size: int) -> None:
+    """Take one step of the test above."""
+    match kind:
+        case "thread":
+            await store.save_thread(thread(thread_id, title="x" * size), owner)
+        case "item":
+            await store.add_thread_item(thread_id, message(f"msg_{size % 4}", "x" * size), owner)
+        case "attachment":
+            file = FILE.model_copy(update={"name": "x" * size, "thread_id": thread_id})
+            await store.save_attachment(file, owner)
+        case "drop thread":
+            await store.delete_thread(thread_id, owner)
+        case "drop item":
+            await store.delete_thread_item(thread_id, f"msg_{size % 4}", owner)
+        case _:
+            await store.delete_attachment(FILE.id, owner)
+
+
+async def test_nothing_is_shared_between_sessions(owner: Owner, stranger: Owner) -> None:
+    store = MemoryStore[Owner]()
+    mine = ThreadMetadata(**thread(metadata={"list": [1]}).model_dump())
+    await store.save_thread(mine, owner)
+    await store.save_thread(ThreadMetadata(**mine.model_dump()), stranger)
+    theirs = await store.load_thread("thr_1", stranger)
+    theirs.metadata["list"].append(2)
+    await store.save_thread(theirs, stranger)
+    assert (await store.load_thread("thr_1", owner)).metadata == {"list": [1]}
