@@ -21,6 +21,19 @@ setup: .venv/installed ## Make .venv from the lock files.
 demo: setup ## Everything on http://127.0.0.1:8000 with demo sign-in; data stays in .data/.
 	$(BIN)/chatkit-neon demo
 
+check: setup ## Format, lint, types, lock files.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	scripts/check-locks
+
+test: check ## Every check and every test, on a throwaway PostgreSQL.
+	scripts/install-browser
+	$(BIN)/pytest
+
+bench: setup ## Measure each Store call and whole turns; needs about three minutes.
+	$(BIN)/python -m benchmarks
+
 lock: ## Rewrite the lock files from pyproject.toml.
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --extra dev pyproject.toml -c requirements.txt -o requirements-dev.txt

@@ -1,0 +1,171 @@
+"""The commands as they are run: real processes, really killed."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.server import Chat, events_in, text_of, user_input
+
+COMMAND = str(Path(sys.executable).with_name("chatkit-neon"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def running(
+    *arguments: str, **environment: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Run a command that serves until it is ready; kill it in the end if it still runs."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        *arguments,
+        "--port",
+        str(port),
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        await ready(url, process)
+        yield process, url
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def ready(url: str, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(60), httpx.AsyncClient() as http:
+        while process.returncode is None:
+            try:
+                if (await http.get(f"{url}/readyz")).is_success:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.02)
+    raise AssertionError(f"The server ended with status {process.returncode}")
+
+
+async def signed_in(url: str) -> Chat:
+    http = httpx.AsyncClient(base_url=url, timeout=20)
+    token = (await http.post("/demo/sign-in", json={"user": "alice"})).json()["token"]
+    http.headers["Authorization"] = f"Bearer {token}"
+    return Chat(http)
+
+
+async def test_the_conversation_survives_kill_9_of_the_demo(tmp_path: Path) -> None:
+    """Killed in the middle of an answer: what was asked is there after a restart, and it goes on."""
+    demo = ("demo", "--data", str(tmp_path))
+    async with running(*demo, CHAT_RESPONDER="echo") as (process, url):
+        alice = await signed_in(url)
+        thread_id = await alice.create("first")
+        long = {"thread_id": thread_id, "input": user_input("word " * 6000)}
+        request = {"type": "threads.add_user_message", "params": long}
+        async with alice.http.stream("POST", "/chatkit", json=request) as response:
+            async for line in response.aiter_lines():
+                if "text_delta" in line:
+                    break
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+        await alice.http.aclose()
+    async with running(*demo, CHAT_RESPONDER="echo") as (process, url):
+        alice = await signed_in(url)
+        assert [thread["id"] for thread in await alice.threads()] == [thread_id]
+        texts = await alice.texts(thread_id)
+        assert texts[:2] == ["first", "first"]
+        assert texts[2].startswith("word word")
+        assert text_of((await alice.add(thread_id, "next"))[-1]["item"]) == "next"
+        await alice.http.aclose()
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 30) in (0, -signal.SIGTERM)
+
+
+async def test_serve_uses_the_database_it_is_given_and_answers_visitors(database_url: str) -> None:
+    async with (
+        running("serve", DATABASE_URL=database_url, CHAT_RESPONDER="echo") as (_, url),
+        httpx.AsyncClient(base_url=url) as http,
+    ):
+        body = {"type": "threads.create", "params": {"input": user_input("Hello")}}
+        events = events_in((await http.post("/chatkit", json=body)).text)
+        assert text_of(events[-1]["item"]) == "Hello"
+        assert (await http.post("/demo/sign-in", json={"user": "alice"})).status_code == 404
+
+
+async def test_serve_is_not_ready_before_the_schema_is_there(empty_database_url: str) -> None:
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        "serve",
+        "--port",
+        str(port),
+        env={**os.environ, "DATABASE_URL": empty_database_url},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(60), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+            while True:
+                try:
+                    response = await http.get("/readyz")
+                    break
+                except httpx.TransportError:
+                    await asyncio.sleep(0.02)
+        assert response.status_code == 503
+        assert "alembic upgrade head" in response.json()["error"]["message"]
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own command
+        [COMMAND, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"DATABASE_URL": ""}, "DATABASE_URL: Field required"),
+        ({"DATABASE_URL": "postgres://u:S3cret@h/d", "CHAT_RESPONDER": "parrot"}, "CHAT_RESPONDER"),
+        ({"DATABASE_URL": "postgres://u:S3cret@h/d?what=1"}, "'what'"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_in_words(environment: dict[str, str], named: str) -> None:
+    ended = run("serve", **environment)
+    assert ended.returncode == 1
+    assert named in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "S3cret" not in ended.stderr
+
+
+async def test_a_second_demo_on_the_same_data_is_refused_in_words(tmp_path: Path) -> None:
+    async with running("demo", "--data", str(tmp_path)) as (first, url):
+        second = await asyncio.to_thread(run, "demo", "--data", str(tmp_path), "--port", str(free_port()))
+        assert second.returncode == 1
+        assert str(tmp_path) in second.stderr
+        assert "Traceback" not in second.stderr
+        third = await asyncio.to_thread(run, "demo", "--data", str(tmp_path), "--port", url.rsplit(":", 1)[1])
+        assert third.returncode == 1
+        assert "is in use" in third.stderr
+        assert first.returncode is None
