@@ -1,5 +1,6 @@
 """Failures in the words of the ChatKit protocol."""
 
+import asyncio
 import binascii
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -47,6 +48,10 @@ async def readable(
     try:
         async for event in events():
             yield event
+            # A responder that never waits would keep the loop for its whole answer: nobody else is
+            # served, and a stop comes too late. Here, and not around the stream, because the SDK
+            # stores what was said only when it is stopped inside.
+            await asyncio.sleep(0)
     except ChatHistoryError as error:
         if isinstance(error, CustomStreamError):
             raise

@@ -327,8 +327,10 @@ function applyUpdate(item, update) {
   }
 }
 
-/** Do something on the server; when it fails, say why in the conversation. */
-/** @param {Conversation} conversation @param {() => unknown} retry @param {() => Promise<void>} work */
+/**
+ * Do something on the server; when it fails, say why in the conversation.
+ * @param {Conversation} conversation @param {() => unknown} retry @param {() => Promise<void>} work
+ */
 async function attempt(conversation, retry, work) {
   conversation.problem = null;
   try {

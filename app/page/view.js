@@ -23,6 +23,10 @@
 /** @typedef {{user: User, threads: Thread[], hasMore: boolean, open: Conversation}} Session */
 
 const NAMES = { alice: "Alice", bob: "Bob", visitor: "Visitor" };
+const ADVICE = {
+  user: "Write a message below. It is saved before anything answers it.",
+  visitor: "Write a message below. Sign in to have it kept.",
+};
 const HIDDEN = new Set(["end_of_turn", "hidden_context_item", "sdk_hidden_context"]);
 const CLOSE_TO_END = 60; // Pixels; a reader this close to the end is taken along.
 
@@ -89,7 +93,9 @@ function setText(element, text) {
 }
 
 export class View {
+  /** @type {Session | null} */ #session = null;
   /** @type {Conversation | null} */ #shown = null;
+  #isAtEnd = true; // Of the messages; whoever reads further up is left there.
   #frame = 0;
   #narrow = matchMedia("(max-width: 45rem)");
 
@@ -131,8 +137,12 @@ export class View {
     click("backdrop", () => this.closePanel());
     click("rename", () => this.#askTitle());
     click("delete", () => this.#askToDelete());
-    $("panel").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    document.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.closePanel();
+    });
+    $("scroller").addEventListener("scroll", () => {
+      const { scrollHeight, scrollTop, clientHeight } = $("scroller");
+      this.#isAtEnd = scrollHeight - scrollTop - clientHeight < CLOSE_TO_END;
     });
     this.#narrow.addEventListener("change", () => this.#setPanel(false));
     $("composer").addEventListener("submit", (/** @type {Event} */ event) => (event.preventDefault(), actions.send()));
@@ -156,14 +166,30 @@ export class View {
     const session = this.state();
     $("welcome").hidden = session !== null;
     $("chat").hidden = session === null;
-    if (session === null) {
-      document.title = "chatkit-neon demo";
-      this.#shown = null;
-      return;
-    }
+    if (session !== this.#session) this.#forget();
+    this.#session = session;
+    if (session === null) return;
+    const scroller = $("scroller");
+    const first = $("messages").firstElementChild;
+    const height = scroller.scrollHeight;
+    const isNew = session.open !== this.#shown;
+    this.#shown = session.open;
     this.#renderPanel(session);
     this.#renderMessages(session.open);
     this.#renderControls(session);
+    const hasEarlier = first?.isConnected && first !== $("messages").firstElementChild;
+    if (isNew || this.#isAtEnd) scroller.scrollTop = scroller.scrollHeight;
+    else if (hasEarlier) scroller.scrollTop += scroller.scrollHeight - height;
+  }
+
+  /** Leave nothing of one user's for the next, not even where it does not show. */
+  #forget() {
+    for (const id of ["threads", "messages", "progress", "title", "banner-text", "delete-text", "announcer"]) {
+      $(id).textContent = "";
+    }
+    for (const id of ["input", "new-title"]) $(id).value = "";
+    document.title = "chatkit-neon demo";
+    this.#shown = null;
   }
 
   /** Put the keyboard where one goes on; on touch screens not into the input, which would open theirs. */
@@ -217,18 +243,13 @@ export class View {
     $("switch").hidden = user === "visitor";
     setText($("switch"), `Switch to ${NAMES[other]}`);
     setText($("sign-out"), user === "visitor" ? "Sign in" : "Sign out");
-    setText($("greeting"), user === "visitor" ? "What would you like to say?" : `Hello, ${NAMES[user]}`);
+    setText($("greeting"), user === "visitor" ? "Hello" : `Hello, ${NAMES[user]}`);
+    setText($("advice"), ADVICE[user === "visitor" ? "visitor" : "user"]);
     $("not-kept").hidden = user !== "visitor";
   }
 
   /** @param {Conversation} conversation */
   #renderMessages(conversation) {
-    const scroller = $("scroller");
-    const first = $("messages").firstElementChild;
-    const isNew = conversation !== this.#shown;
-    this.#shown = conversation;
-    const height = scroller.scrollHeight;
-    const isAtEnd = height - scroller.scrollTop - scroller.clientHeight < CLOSE_TO_END;
     const items = [...conversation.items].filter(([, item]) => !HIDDEN.has(item.type));
     const last = items.at(-1)?.[0];
     const isBusy = conversation.turn !== null && !conversation.sending;
@@ -253,9 +274,6 @@ export class View {
     const waiting = conversation.sending ? "Sending…" : isWaiting ? "Answering…" : "";
     setText($("progress"), conversation.note || waiting);
     $("progress").hidden = $("progress").textContent === "";
-    const hasEarlier = first?.isConnected && first !== $("messages").firstElementChild;
-    if (isNew || isAtEnd) scroller.scrollTop = scroller.scrollHeight;
-    else if (hasEarlier) scroller.scrollTop += scroller.scrollHeight - height;
   }
 
   /** @param {HTMLElement} article @param {Item} item */

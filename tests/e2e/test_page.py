@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.e2e.conftest import DemoServer, Visit, Visiting
 
@@ -48,7 +48,7 @@ async def start_thread(page: Page, text: str) -> None:
     await say(page, text)
 
 
-async def empty(demo: DemoServer, page: Page, user: str) -> None:
+async def empty(page: Page, user: str) -> None:
     """Delete what earlier tests left of a user's."""
     headers = await bearer(page, user)
     while page_of := (await ask(page, headers, "threads.list", {"limit": 50}))["data"]:
@@ -76,10 +76,10 @@ def said(text: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def alice(demo: DemoServer, visit: Visiting) -> Visit:
+async def alice(visit: Visiting) -> Visit:
     """Return a window of Alice's, who has no conversations yet."""
     visitor = await visit()
-    await empty(demo, visitor.page, "alice")
+    await empty(visitor.page, "alice")
     await sign_in(visitor.page, "Alice")
     await expect(visitor.page.get_by_text("Hello, Alice")).to_be_visible()
     return visitor
@@ -105,11 +105,13 @@ async def test_message_to_a_server_that_is_away_is_kept_and_sent_by_retry(
     await expect(alice.page.get_by_role("alert")).to_contain_text("cannot be reached")
     await expect(message_input(alice.page)).to_have_value("While away")
     await demo.start()
-    # The server has new keys: this also takes the page a new token.
+    # The server has a new key now, so this takes a new token, too.
     await alice.page.get_by_role("button", name="Retry").click()
     await expect(messages(alice.page)).to_have_text(["Before", "Before", "While away", "While away"])
     await expect(message_input(alice.page)).to_have_value("")
-    assert all("ERR_CONNECTION_REFUSED" in text or "401" in text for text in alice.console_errors)
+    refused, unauthorized = alice.console_errors
+    assert "ERR_CONNECTION_REFUSED" in refused
+    assert "401" in unauthorized
     alice.console_errors.clear()
 
 
@@ -118,11 +120,22 @@ async def test_another_user_sees_nothing_of_it(alice: Visit, visit: Visiting) ->
     bob = (await visit()).page
     await sign_in(bob, "Bob")
     await expect(bob.get_by_text("No conversations yet")).to_be_visible()
+    await expect(threads(bob)).to_have_count(0)
+    assert "Only mine" not in await bob.content()
+
+
+async def test_switching_the_user_leaves_nothing_of_the_other_in_the_page(alice: Visit) -> None:
+    await start_thread(alice.page, "Only mine")
+    await message_input(alice.page).fill("Only mine, too")
     await alice.page.get_by_role("button", name="Switch to Bob").click()
     await expect(alice.page.get_by_text("Hello, Bob")).to_be_visible()
-    for page in (bob, alice.page):
-        await expect(threads(page)).to_have_count(0)
-        await expect(page.get_by_text("Only mine")).to_have_count(0)
+    assert "Only mine" not in await alice.page.content()
+    await expect(message_input(alice.page)).to_have_value("")
+    await alice.page.get_by_role("button", name="Switch to Alice").click()
+    await expect(messages(alice.page)).to_have_text(["Only mine", "Only mine"])
+    await alice.page.get_by_role("button", name="Sign out").click()
+    await expect(alice.page.get_by_role("button", name="I am Bob")).to_be_visible()
+    assert "Only mine" not in await alice.page.content()
 
 
 async def test_newest_conversation_opens_by_default(alice: Visit) -> None:
@@ -169,7 +182,7 @@ async def test_a_new_title_survives_reload(alice: Visit) -> None:
     await expect(alice.page.get_by_role("heading", level=1)).to_have_text("new name")
 
 
-async def testdeletion_is_asked_about_and_lasts(alice: Visit) -> None:
+async def test_deletion_is_asked_about_and_lasts(alice: Visit) -> None:
     await start_thread(alice.page, "stays")
     await start_thread(alice.page, "goes")
     dialog = alice.page.get_by_role("dialog")
@@ -275,6 +288,10 @@ async def test_a_message_that_is_too_long_is_refused_with_a_reason_and_stays_in_
 
 
 async def test_stop_keeps_what_was_said(alice: Visit) -> None:
+    # Slow enough to be stopped by hand: 3 MB of events come at 200 kB/s.
+    network = await alice.page.context.new_cdp_session(alice.page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": 200_000, "uploadThroughput": -1}
+    await network.send("Network.emulateNetworkConditions", slow)
     await message_input(alice.page).fill("a " * (LONGEST_MESSAGE // 2))
     await message_input(alice.page).press("Enter")
     answer = messages(alice.page).nth(1)
@@ -284,6 +301,8 @@ async def test_stop_keeps_what_was_said(alice: Visit) -> None:
     await expect(alice.page.get_by_role("alert")).to_be_hidden()
     shown = await answer.text_content()
     assert shown
+    assert len(shown) < LONGEST_MESSAGE - 1, "the answer was not stopped"
+    await network.send("Network.emulateNetworkConditions", slow | {"downloadThroughput": -1})
     await alice.page.reload()
     await expect(answer).to_have_text(re.compile("^" + re.escape(shown[:1000])))
     kept = await answer.text_content()
@@ -291,6 +310,41 @@ async def test_stop_keeps_what_was_said(alice: Visit) -> None:
     assert kept.startswith(shown), "the server kept less than it had said"
     await say(alice.page, "Next")
     await expect(messages(alice.page).last).to_have_text("Next")
+
+
+async def test_items_without_a_picture_are_named(alice: Visit) -> None:
+    await start_thread(alice.page, "Hello")
+    strange: list[dict[str, Any]] = [
+        {"id": "1", "type": "workflow", "workflow": {"type": "custom", "tasks": []}},
+        {"id": "2", "type": "client_tool_call", "name": "open_map", "arguments": {}},
+        {"id": "3", "type": "widget", "widget": None, "copy_text": "2 tickets"},
+        {"id": "4", "type": "made_tomorrow"},
+        {"id": "5", "type": "assistant_message"},
+        {"id": "6", "type": "end_of_turn"},
+    ]
+
+    async def add_strange_items(route: Route) -> None:
+        response = await route.fetch()
+        body = await response.json()
+        if "items.list" in (route.request.post_data or ""):
+            body["data"] = [*reversed(strange), *body["data"]]
+        await route.fulfill(response=response, json=body)
+
+    await alice.page.route("**/chatkit", add_strange_items)
+    await alice.page.reload()
+    named = ["[workflow]", "[tool: open_map]", "2 tickets", "[made tomorrow]", "[assistant message]"]
+    await expect(messages(alice.page)).to_have_text(["Hello", "Hello", *named])
+
+
+async def test_no_request_leaves_the_origin_and_the_console_is_quiet(demo: DemoServer, alice: Visit) -> None:
+    await start_thread(alice.page, "Hello")
+    await alice.page.get_by_role("button", name="Good answer").click()
+    await alice.page.reload()
+    await expect(messages(alice.page)).to_have_count(2)
+    elsewhere = [url for url in alice.requests if not url.startswith((demo.url, "data:"))]
+    assert alice.requests
+    assert elsewhere == []
+    assert alice.console_errors == []
 
 
 @pytest.mark.parametrize("width", [360, 1280])

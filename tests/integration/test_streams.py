@@ -12,6 +12,7 @@ from chatkit.types import ThreadItemDoneEvent as Done
 from chatkit.types import ThreadStreamEvent, UserMessageItem, WorkflowItem
 
 from app.chat.context import ChatContext
+from app.chat.echo import EchoResponder
 from app.chat.responder import Responder, Turn
 from app.errors import ChatHistoryError, NotSupported, StoreUnavailable
 from tests.contract.talk import NOON
@@ -208,3 +209,36 @@ async def test_two_messages_sent_at_once_are_both_kept(database_url: str) -> Non
         texts = await alice.texts(thread_id)
         assert sorted(texts) == sorted(["first"] * 2 + [f"message {n}" for n in range(8) for _ in range(2)])
         assert text_of((await alice.items(thread_id))[0]) == "first"
+
+
+class Endless(EchoResponder):
+    """Talks without ever waiting for anything."""
+
+    def __init__(self) -> None:
+        self.said = 0
+
+    def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
+        """Say a million words."""
+        return turn.say(self._words())
+
+    async def _words(self) -> AsyncIterator[str]:
+        while self.said < 1_000_000:
+            self.said += 1
+            yield "word "
+
+
+async def test_a_responder_that_never_waits_can_be_stopped_and_keeps_nobody_waiting(
+    database_url: str,
+) -> None:
+    responder = Endless()
+    async with house(database_url, responder) as opened:
+        async with opened.alice.http.stream("POST", "/chatkit", json=create_request()) as response:
+            async for line in response.aiter_lines():
+                if "text_delta" in line:
+                    break
+            assert len(await opened.alice.threads()) == 1
+        await all_turns_ended(opened)
+        (thread,) = await opened.alice.threads()
+        _, answered = await opened.alice.texts(thread["id"])
+        assert answered.split() == ["word"] * responder.said
+        assert responder.said < 1_000_000
