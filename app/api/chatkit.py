@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from chatkit.server import NonStreamingResult
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive
 
 from app.api.body import read_body
 from app.api.services import CurrentCaller, CurrentServices, remember_session
@@ -30,11 +31,26 @@ async def chatkit(request: Request, services: CurrentServices, caller: CurrentCa
     else:
         turn = services.turns.start(aiter(result), _last_words)
         first = await _first(turn)
-        response = StreamingResponse(
-            _stream(first, turn), media_type="text/event-stream", headers=_STREAM_HEADERS
-        )
+        response = TurnResponse(first, turn)
     remember_session(request, response, caller)
     return response
+
+
+class TurnResponse(StreamingResponse):
+    """The events of a turn; a client that is gone stops it."""
+
+    def __init__(self, first: bytes | None, turn: RunningTurn) -> None:
+        super().__init__(_stream(first, turn), media_type="text/event-stream", headers=_STREAM_HEADERS)
+        self._turn = turn
+
+    async def listen_for_disconnect(self, receive: Receive) -> None:
+        """Stop the turn as soon as the client is gone.
+
+        Starlette's own way, cancelling the task that sends, does not get through to one that always
+        has something to send.
+        """
+        await super().listen_for_disconnect(receive)
+        self._turn.abandon()
 
 
 async def _first(turn: RunningTurn) -> bytes | None:
