@@ -20,6 +20,8 @@ _TRANSIENT = (
     OSError,  # refused, reset, no route, name not resolved, TLS cut
     TimeoutError,
     asyncio.IncompleteReadError,
+    # The driver's words for a connection that was told to go while it was idle, before its socket closed.
+    asyncpg.InternalClientError,
 )
 
 
