@@ -64,7 +64,7 @@ async def outcome(call: Awaitable[Any]) -> tuple[type, str]:
 async def test_a_stranger_gets_the_answer_for_ids_that_do_not_exist_and_changes_nothing(
     store: Store[Any], place: str, call: Call
 ) -> None:
-    """Right before the owner in the order of keys, and right behind, where a search that goes on finds rows."""
+    """Right before and right behind the owner in the order of keys: a search that goes on finds rows."""
     first = Owner()
     second = Owner(first.user_id + "!")
     stranger, owner = (first, second) if place == "before" else (second, first)
