@@ -3,6 +3,7 @@
 import asyncio
 import binascii
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 
 from chatkit.errors import CustomStreamError
@@ -22,6 +23,7 @@ from app.errors import ChatHistoryError, Conflict, InvalidRequest
 logger = logging.getLogger(__name__)
 
 FAILED = "Something went wrong while answering. What you wrote is saved; please try again."
+_LONGEST_RUN_SECONDS = 0.005
 _WRONG_MOMENT: dict[type[BaseReq], str] = {
     ThreadsAddClientToolOutputReq: "This conversation is not waiting for the output of a tool.",
     ThreadsAddStructuredInputReq: "This item is not waiting for answers.",
@@ -44,14 +46,19 @@ def refusal_of(request: BaseReq, error: ValueError) -> Exception:
 async def readable(
     events: Callable[[], AsyncIterator[ThreadStreamEvent]],
 ) -> AsyncIterator[ThreadStreamEvent]:
-    """Stream a responder's events; a failure meant for a person becomes one that ChatKit shows."""
+    """Stream a responder's events; a failure meant for a person becomes one that ChatKit shows.
+
+    A responder that never waits would keep the event loop for its whole answer: nobody else would
+    be served, and a stop would come too late. So the loop gets its turn here. Here, and not around
+    the stream, because the SDK stores what was said only when it is stopped inside.
+    """
+    turn_ends = time.monotonic() + _LONGEST_RUN_SECONDS
     try:
         async for event in events():
             yield event
-            # A responder that never waits would keep the loop for its whole answer: nobody else is
-            # served, and a stop comes too late. Here, and not around the stream, because the SDK
-            # stores what was said only when it is stopped inside.
-            await asyncio.sleep(0)
+            if time.monotonic() >= turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = time.monotonic() + _LONGEST_RUN_SECONDS
     except ChatHistoryError as error:
         if isinstance(error, CustomStreamError):
             raise

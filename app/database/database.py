@@ -71,11 +71,13 @@ class Database:
     async def _attempt(
         self, statement: Statement, arguments: list[Any], seconds: float
     ) -> list[asyncpg.Record]:
-        async with self._pool.connection(seconds) as connection:
-            try:
-                driver: asyncpg.Connection[Any] = connection.driver_connection  # type: ignore[assignment]  # asyncpg's own
-                return await driver.fetch(statement.sql, *arguments, timeout=seconds)
-            except BaseException as error:
-                if spoils_connection(error):
-                    connection.invalidate(error)
-                raise
+        connection = await self._pool.acquire(seconds)
+        try:
+            driver: asyncpg.Connection[Any] = connection.driver_connection  # type: ignore[assignment]  # asyncpg's own
+            return await driver.fetch(statement.sql, *arguments, timeout=seconds)
+        except BaseException as error:
+            if spoils_connection(error):
+                connection.invalidate(error)
+            raise
+        finally:
+            self._pool.release(connection)

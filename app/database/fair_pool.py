@@ -1,8 +1,7 @@
 """The engine's pool, in order of arrival, without a greenlet where none is needed."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -38,20 +37,23 @@ class FairPool:
             pool = _POOLS[engine] = cls(engine)
         return pool
 
-    @asynccontextmanager
-    async def connection(self, seconds: float) -> AsyncIterator[PoolProxiedConnection]:
-        """Lend a connection. Raises TimeoutError when none is free for `seconds`."""
+    async def acquire(self, seconds: float) -> PoolProxiedConnection:
+        """Lend a connection, to be given back by `release`. Raises TimeoutError when none is free in time."""
         if self._turns.locked():
             async with asyncio.timeout(seconds):
                 await self._turns.acquire()
         else:
             await self._turns.acquire()
         try:
-            connection = await self._checkout()
-            try:
-                yield connection
-            finally:
-                connection.close()
+            return await self._checkout()
+        except BaseException:
+            self._turns.release()
+            raise
+
+    def release(self, connection: PoolProxiedConnection) -> None:
+        """Take a connection back."""
+        try:
+            connection.close()
         finally:
             self._turns.release()
 
@@ -62,8 +64,11 @@ class FairPool:
             return
 
         async def open_one(all_open: asyncio.Barrier) -> None:
-            async with self.connection(_WARM_SECONDS):
+            connection = await self.acquire(_WARM_SECONDS)
+            try:
                 await all_open.wait()
+            finally:
+                self.release(connection)
 
         with suppress(Exception):
             async with asyncio.timeout(_WARM_SECONDS), asyncio.TaskGroup() as group:
