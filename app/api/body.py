@@ -1,6 +1,7 @@
 """Request bodies, no larger than allowed."""
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from app.errors import InvalidRequest, TooLarge
 
@@ -14,8 +15,11 @@ async def read_body(request: Request, limit: int) -> bytes:
     if int(declared) > limit:
         raise refusal
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise refusal
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise refusal
+    except ClientDisconnect:
+        raise InvalidRequest("The request ended before its body did.") from None
     return bytes(body)

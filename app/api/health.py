@@ -1,5 +1,7 @@
 """For the platform that runs the process."""
 
+import logging
+
 import asyncpg
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -9,6 +11,7 @@ from app.database.schema import schema_is_current
 from app.errors import StoreUnavailable
 
 router = APIRouter()
+logger = logging.getLogger(__name__)
 
 
 class Health(BaseModel):
@@ -30,6 +33,9 @@ async def readyz(services: CurrentServices) -> Health:
         current = await schema_is_current(services.health)
     except asyncpg.UndefinedTableError:
         current = False
+    except asyncpg.PostgresError as error:
+        logger.warning("The database refuses: %s", error)
+        raise StoreUnavailable("The database does not let this server in. Its log says why.") from None
     if not current:
         raise StoreUnavailable("The database schema is behind this release. Run: alembic upgrade head")
     return Health(status="ready")

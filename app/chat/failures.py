@@ -1,7 +1,6 @@
 """Failures in the words of the ChatKit protocol."""
 
 import asyncio
-import binascii
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +16,7 @@ from chatkit.types import (
     ThreadsSyncCustomActionReq,
     ThreadStreamEvent,
 )
+from pydantic import ValidationError
 
 from app.errors import ChatHistoryError, Conflict, InvalidRequest
 
@@ -36,7 +36,7 @@ def refusal_of(request: BaseReq, error: ValueError) -> Exception:
 
     The SDK says everything with ValueError, programming errors included; those come back as they are.
     """
-    if isinstance(error, binascii.Error) and isinstance(request, InputTranscribeReq):
+    if isinstance(request, InputTranscribeReq) and not isinstance(error, ValidationError):
         return InvalidRequest("The audio is not valid base64.")
     if type(error) is ValueError and type(request) in _WRONG_MOMENT:
         return Conflict(_WRONG_MOMENT[type(request)])

@@ -23,6 +23,7 @@ async def own_ids(
     would overwrite the one before.
     """
     names: dict[str, str] = {}
+    done: set[str] = set()
 
     def rename(item_id: str) -> str:
         return names.setdefault(item_id, new_id()) if item_id in PLACEHOLDER_IDS else item_id
@@ -31,6 +32,7 @@ async def own_ids(
         match event:
             case ThreadItemAddedEvent():
                 names.pop(event.item.id, None)
+                done.discard(event.item.id)
                 event.item.id = rename(event.item.id)
             case ThreadItemReplacedEvent():
                 event.item.id = rename(event.item.id)
@@ -38,8 +40,10 @@ async def own_ids(
                 event.item_id = rename(event.item_id)
             case ThreadItemDoneEvent():
                 placeholder = event.item.id
+                if placeholder in done:
+                    names.pop(placeholder, None)
+                done.add(placeholder)
                 event.item.id = rename(placeholder)
-                names.pop(placeholder, None)
             case _:
                 pass
         yield event

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
 
+import anyio
 from chatkit.actions import Action
 from chatkit.server import ChatKitServer, NonStreamingResult, StreamingResult
 from chatkit.store import AttachmentStore
@@ -18,6 +19,7 @@ from chatkit.types import (
     Thread,
     ThreadCreatedEvent,
     ThreadItem,
+    ThreadItemUpdatedEvent,
     ThreadMetadata,
     ThreadsAddUserMessageReq,
     ThreadsCreateReq,
@@ -26,7 +28,6 @@ from chatkit.types import (
     TranscriptionResult,
     UserMessageItem,
     WidgetItem,
-    WorkflowItem,
     is_streaming_req,
 )
 
@@ -34,6 +35,7 @@ from app.chat.admission import check_open, check_sizes, parse_request, title_fro
 from app.chat.context import ChatContext
 from app.chat.failures import FAILED, readable, refusal_of
 from app.chat.item_ids import own_ids
+from app.chat.pending import apply_update, shows_something
 from app.chat.responder import Responder, Turn
 from app.errors import Conflict, NotSupported
 from app.stores import ChatStore
@@ -116,11 +118,22 @@ class HistoryServer(ChatKitServer[ChatContext]):
     async def handle_stream_cancelled(
         self, thread: ThreadMetadata, pending_items: list[ThreadItem], context: ChatContext
     ) -> None:
-        """Keep what was said so far, unfinished steps of a workflow included, and mark the stop."""
-        for item in pending_items:
-            if isinstance(item, WorkflowItem) and item.workflow.tasks:
-                await self.store.add_thread_item(thread.id, item, context=context)
-        await super().handle_stream_cancelled(thread, pending_items, context)
+        """Keep what was shown so far, in its order, and what the responder noted; mark the stop.
+
+        The SDK itself keeps the words of messages only.
+        """
+        with anyio.CancelScope(shield=True):
+            for item in pending_items:
+                if shows_something(item):
+                    await self.store.add_thread_item(thread.id, item, context=context)
+            await self.store.save_thread(thread, context=context)
+            await super().handle_stream_cancelled(thread, [], context)
+
+    def _update_pending_items(
+        self, pending_items: dict[str, ThreadItem], event: ThreadItemUpdatedEvent
+    ) -> None:
+        if not apply_update(pending_items, event):
+            super()._update_pending_items(pending_items, event)
 
     async def _process_streaming_impl(
         self, request: StreamingReq, context: ChatContext

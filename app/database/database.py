@@ -17,6 +17,7 @@ from app.errors import StoreUnavailable
 DEFAULT_RETRY_SECONDS = 10.0
 _FIRST_DELAY = 0.05
 _LONGEST_DELAY = 1.0
+_SHORTEST_WAIT = 0.001
 
 
 class Database:
@@ -54,9 +55,8 @@ class Database:
         deadline = time.monotonic() + self._retry_seconds
         delay = _FIRST_DELAY
         while True:
-            remaining = deadline - time.monotonic()
             try:
-                return await self._attempt(statement, arguments, max(remaining, 0.001))
+                return await self._attempt(statement, arguments, deadline)
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -69,11 +69,12 @@ class Database:
             delay = min(delay * 2, _LONGEST_DELAY)
 
     async def _attempt(
-        self, statement: Statement, arguments: list[Any], seconds: float
+        self, statement: Statement, arguments: list[Any], deadline: float
     ) -> list[asyncpg.Record]:
-        connection = await self._pool.acquire(seconds)
+        connection = await self._pool.acquire(deadline)
         try:
             driver: asyncpg.Connection[Any] = connection.driver_connection  # type: ignore[assignment]  # asyncpg's own
+            seconds = max(deadline - time.monotonic(), _SHORTEST_WAIT)
             return await driver.fetch(statement.sql, *arguments, timeout=seconds)
         except BaseException as error:
             if spoils_connection(error):

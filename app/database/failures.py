@@ -14,6 +14,8 @@ _TRANSIENT = (
     asyncpg.CannotConnectNowError,
     asyncpg.IdleSessionTimeoutError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,  # by an administrator, or a time limit of the server's
+    asyncpg.InvalidSQLStatementNameError,  # a pooler gave us another server connection
     asyncpg.ReadOnlySQLTransactionError,  # the old primary after a failover
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,

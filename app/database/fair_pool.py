@@ -1,6 +1,7 @@
 """The engine's pool, in order of arrival, without a greenlet where none is needed."""
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -37,15 +38,18 @@ class FairPool:
             pool = _POOLS[engine] = cls(engine)
         return pool
 
-    async def acquire(self, seconds: float) -> PoolProxiedConnection:
-        """Lend a connection, to be given back by `release`. Raises TimeoutError when none is free in time."""
+    async def acquire(self, deadline: float) -> PoolProxiedConnection:
+        """Lend a connection, to be given back by `release`.
+
+        Raises TimeoutError when there is none by `deadline`, on the clock of time.monotonic().
+        """
         if self._turns.locked():
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(deadline - time.monotonic()):
                 await self._turns.acquire()
         else:
             await self._turns.acquire()
         try:
-            return await self._checkout()
+            return await self._checkout(deadline)
         except BaseException:
             self._turns.release()
             raise
@@ -64,7 +68,7 @@ class FairPool:
             return
 
         async def open_one(all_open: asyncio.Barrier) -> None:
-            connection = await self.acquire(_WARM_SECONDS)
+            connection = await self.acquire(time.monotonic() + _WARM_SECONDS)
             try:
                 await all_open.wait()
             finally:
@@ -76,17 +80,17 @@ class FairPool:
                 for _ in range(connections):
                     group.create_task(open_one(barrier))
 
-    async def _checkout(self) -> PoolProxiedConnection:
+    async def _checkout(self, deadline: float) -> PoolProxiedConnection:
         """Return a connection that the driver does not know to be dead."""
         while True:
-            connection = await self._connect()
+            connection = await self._connect(deadline)
             driver: Any = connection.driver_connection
             if not driver.is_closed():
                 return connection
             connection.invalidate()
             connection.close()
 
-    async def _connect(self) -> PoolProxiedConnection:
+    async def _connect(self, deadline: float) -> PoolProxiedConnection:
         pool = self._engine.pool
         # Taking an idle connection awaits nothing, and then the greenlet that SQLAlchemy needs to
         # await in is half the cost of the call.
@@ -96,7 +100,8 @@ class FairPool:
             except MissingGreenlet:
                 # SQLAlchemy has marked the connections as too old by a way that fires no event.
                 pass
-        return await greenlet_spawn(pool.connect)
+        async with asyncio.timeout(deadline - time.monotonic()):
+            return await greenlet_spawn(pool.connect)
 
     def _emptied(self, _connection: object, entry: object, _error: object) -> None:
         self._hollow.add(entry)

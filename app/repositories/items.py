@@ -1,6 +1,7 @@
 """One owner's items, thread by thread."""
 
 from collections.abc import Collection
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +17,7 @@ from sqlalchemy import (
     case,
     cast,
     delete,
+    exists,
     func,
     literal_column,
     null,
@@ -134,9 +136,18 @@ DELETE = Statement(
     .returning(literal_column("1")),
 )
 
+_locked_thread = (
+    select(Thread.id)
+    .where(Thread.user_id == _OWNER, Thread.id == _THREAD)
+    .with_for_update(read=True, key_share=True)
+    .cte("locked_thread")
+)
+
 DELETE_AFTER = Statement(
     "items.delete_after",
-    delete(ThreadItem).where(*_IN_THREAD, ThreadItem.position > _position_of(_ITEM)).returning(ThreadItem.id),
+    delete(ThreadItem)
+    .where(*_IN_THREAD, ThreadItem.position > _position_of(_ITEM), exists(select(_locked_thread.c.id)))
+    .returning(ThreadItem.id, ThreadItem.position),
 )
 
 
@@ -146,10 +157,24 @@ def _save_feedback() -> Statement:
     )
     item = wanted.c.id
     probe = _probe(item, ThreadItem.position).lateral("probe")
-    target = (
+    places = (
         select(probe.c.id, probe.c.position)
         .select_from(wanted.join(probe, true()))
         .where(probe.c.user_id == _OWNER, probe.c.thread_id == _THREAD, probe.c.id == item)
+        .cte("places")
+    )
+    # Locked before they are counted, so that an item that is being deleted is not among them; and
+    # the thread before its items, the items in their order, so that nobody waits in a circle.
+    target = (
+        select(ThreadItem.id, ThreadItem.position)
+        .where(
+            *_IN_THREAD,
+            ThreadItem.id == places.c.id,
+            ThreadItem.position == places.c.position,
+            exists(select(_locked_thread.c.id)),
+        )
+        .order_by(ThreadItem.position)
+        .with_for_update(key_share=True, of=ThreadItem)
         .cte("target")
     )
     found = select(func.count()).select_from(target).scalar_subquery()
@@ -233,9 +258,9 @@ class ItemRepository:
         return bool(await self._database.write(DELETE, owner=self._user_id, thread=thread_id, item=item_id))
 
     async def delete_after(self, thread_id: str, item_id: str) -> list[str]:
-        """Delete everything added behind an item and return the ids; nothing if the item is not there."""
+        """Delete everything added behind an item and return the ids, oldest first; nothing behind none."""
         rows = await self._database.write(DELETE_AFTER, owner=self._user_id, thread=thread_id, item=item_id)
-        return [row[0] for row in rows]
+        return [item_id for item_id, _ in sorted(rows, key=itemgetter(1))]
 
     async def save_feedback(self, thread_id: str, item_ids: Collection[str], kind: str) -> None:
         """Record what the owner thinks of some items, of all of them or, with RecordNotFound, of none."""

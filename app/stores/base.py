@@ -2,12 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Collection
-from typing import Protocol, cast
+from typing import Protocol, cast, get_args
 
 from chatkit.store import Store, StoreItemType
 from chatkit.types import FeedbackKind, ThreadItem, ThreadMetadata
 from typing_extensions import TypeVar
 
+from app.errors import InvalidRequest
 from app.repositories.rows import Order
 from app.stores.errors import RecordGone
 from app.stores.ids import PLACEHOLDER_IDS, is_storable, new_id, storable
@@ -78,6 +79,13 @@ def checked_order(order: str) -> Order:
     if order not in ("asc", "desc"):
         raise ValueError(f"The order of a page is 'asc' or 'desc', not {order!r}")
     return cast("Order", order)
+
+
+def checked_kind(kind: str) -> FeedbackKind:
+    """Return the kind of a feedback. Raises InvalidRequest for one that there is not."""
+    if kind not in get_args(FeedbackKind):
+        raise InvalidRequest("Feedback is 'positive' or 'negative'.")
+    return cast("FeedbackKind", kind)
 
 
 def findable(*record_ids: str | None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from chatkit.types import ThreadMetadata
 
 from app.repositories.rows import ThreadChanges, ThreadRow
-from app.stores.codec import dump, keep, load_thread, without_nul
+from app.stores.codec import Stored, dump, keep, kept, load_thread, without_nul
 
 
 def dump_thread(thread: ThreadMetadata) -> str:
@@ -20,11 +20,28 @@ def dump_thread(thread: ThreadMetadata) -> str:
     return without_nul(dump(thread, exclude={"items"}))
 
 
-def read_thread(stored: str) -> ThreadMetadata:
-    """Return the thread of a stored text, remembering what this SDK can read of it."""
+def read_thread(stored: str, home: str) -> ThreadMetadata:
+    """Return the thread of a stored text, remembering what this SDK can read of it.
+
+    `home` names the store and the owner; see stored_before.
+    """
     thread = load_thread(stored)
-    keep(thread, dump_thread(thread))
+    remember(thread, home, dump_thread(thread))
     return thread
+
+
+def remember(thread: ThreadMetadata, home: str, stored: str) -> None:
+    """Note that this object was written as this text."""
+    keep(thread, Stored(home, thread.id, stored))
+
+
+def stored_before(thread: ThreadMetadata, home: str) -> str | None:
+    """Return the text this object was last read from or written as, None if it is new there.
+
+    A copy with another id, and a thread that came from another store or owner, are new.
+    """
+    stored = kept(thread)
+    return stored.text if stored is not None and stored[:2] == (home, thread.id) else None
 
 
 def row_of(stored: str) -> ThreadRow:
@@ -81,7 +98,7 @@ class CreatedThreads:
         self._stored: OrderedDict[tuple[str, str, str], str] = OrderedDict()
 
     def add(self, user_id: str, thread: ThreadMetadata, stored: str) -> None:
-        """Note that this thread was inserted just now."""
+        """Note that this thread was written just now."""
         self._stored[self._key(user_id, thread)] = stored
         if len(self._stored) > self._MOST:
             self._stored.popitem(last=False)

@@ -6,16 +6,20 @@ was read from, so that saving a loaded object loses nothing that a newer release
 
 import json
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 from chatkit.types import Attachment, HiddenContextItem, ThreadItem, ThreadMetadata, WidgetItem
 from chatkit.widgets import DynamicWidgetRoot
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_json
+
+from app.errors import InvalidRequest
 
 _ITEMS: TypeAdapter[list[ThreadItem]] = TypeAdapter(list[ThreadItem])
 _ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
 _ATTACHMENT: TypeAdapter[Attachment] = TypeAdapter(Attachment)
+_MOST_DIGITS = 4300
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # \u0000 as an escape, not as the tail of an escaped backslash.
 _NUL_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -24,47 +28,103 @@ _NUL_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 # Kept in the object's __dict__ beside its fields, as functools.cached_property does: copies carry
 # it along, and comparison, dumps and repr do not see it.
 _MARK = "_chatkit_neon_stored"
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def keep(model: BaseModel, stored: str) -> None:
-    """Note the text that the store holds for this object."""
+class Stored(NamedTuple):
+    """What a store held for an object when it was read or written."""
+
+    home: str
+    """Which store and owner; empty for items, which are compared with themselves only."""
+    id: str
+    text: str
+
+
+def keep(model: BaseModel, stored: Stored) -> None:
+    """Note what the store holds for this object."""
     model.__dict__[_MARK] = stored
 
 
-def kept(model: BaseModel) -> str | None:
-    """Return the text that the store held for this object, None if it never passed through a store."""
+def kept(model: BaseModel) -> Stored | None:
+    """Return what the store held for this object, None if it never passed through a store."""
     return model.__dict__.get(_MARK)
 
 
 def dump(model: BaseModel, *, exclude: set[str] | None = None) -> str:
-    """Return the object as JSON text; half a surrogate pair, which UTF-8 cannot hold, becomes U+FFFD."""
+    """Return the object as JSON text; half a surrogate pair, which UTF-8 cannot hold, becomes U+FFFD.
+
+    Raises InvalidRequest for what JSON cannot hold.
+    """
     try:
         return model.model_dump_json(exclude=exclude)
     except PydanticSerializationError:
-        content = model.model_dump(mode="python", exclude=exclude)
-        return json.dumps(_without_surrogates(content), default=str)
+        pass
+    content = _without_surrogates(model.model_dump(mode="python", exclude=exclude))
+    try:
+        return to_json(content, inf_nan_mode="null").decode()
+    except PydanticSerializationError:
+        raise InvalidRequest(
+            "This cannot be stored: it holds something that JSON cannot, or is nested too deeply."
+        ) from None
 
 
-def dump_again(model: BaseModel) -> str:
-    """Return the object as JSON text, with the fields that a newer SDK stored and this one cannot read."""
+def dump_again(model: ModelT, read: Callable[[str], BaseModel]) -> str:
+    """Return the object as JSON text, with the fields that a newer SDK stored and this one cannot read.
+
+    `read` is how the store reads this kind of object.
+    """
     now, stored = dump(model), kept(model)
-    if stored is None or stored == now:
+    if stored is None or stored.text == now:
         return now
     # What this SDK reads of the stored text; anything missing from it is unknown to this SDK.
-    known = dump(type(model).model_validate_json(stored))
-    if known == stored:
+    known = dump(read(stored.text))
+    if known == now:
+        return stored.text
+    if known == stored.text:
         return now
-    return json.dumps(_with_unknown(json.loads(now), json.loads(known), json.loads(stored)))
+    return json.dumps(_with_unknown(*(_parse(text) for text in (now, known, stored.text))))
 
 
 def _with_unknown(now: Any, known: Any, stored: Any) -> Any:
-    if isinstance(now, dict) and isinstance(known, dict) and isinstance(stored, dict):
-        merged = {key: _with_unknown(now[key], known.get(key), stored.get(key)) for key in now}
-        return merged | {key: stored[key] for key in stored.keys() - known.keys() - now.keys()}
-    lists = isinstance(now, list) and isinstance(known, list) and isinstance(stored, list)
-    if lists and len(now) == len(known) == len(stored):
-        return [_with_unknown(*each) for each in zip(now, known, stored, strict=True)]
-    return now
+    """Return `now` with what `stored` has beyond `known`, wherever it is still the same thing."""
+    if isinstance(now, list) and isinstance(known, list) and isinstance(stored, list):
+        return _list_with_unknown(now, known, stored)
+    dicts = isinstance(now, dict) and isinstance(known, dict) and isinstance(stored, dict)
+    if not dicts or any(now.get(name) != known.get(name) for name in ("type", "id")):
+        return now
+    unknown = {key: stored[key] for key in stored.keys() - known.keys() - now.keys()}
+    same = known.keys() & stored.keys()
+    # A widget is whatever its author makes of it; it has no fields of a newer release to look after.
+    return unknown | {
+        key: _with_unknown(value, known[key], stored[key]) if key in same and key != "widget" else value
+        for key, value in now.items()
+    }
+
+
+def _list_with_unknown(now: list[Any], known: list[Any], stored: list[Any]) -> list[Any]:
+    if len(known) != len(stored):
+        return now
+    left = list(range(len(known)))
+
+    def origin(index: int, member: Any) -> int | None:
+        """Return where this member stood: where an equal one does, else in the same place."""
+        equal = next((place for place in left if known[place] == member), None)
+        return equal if equal is not None else (index if index in left and known[index] not in now else None)
+
+    merged = []
+    for index, member in enumerate(now):
+        place = origin(index, member)
+        if place is None:
+            merged.append(member)
+        else:
+            left.remove(place)
+            merged.append(_with_unknown(member, known[place], stored[place]))
+    return merged
+
+
+def _parse(text: str) -> Any:
+    # Python refuses to make an int of more digits than this; as text it spoils nothing else.
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else digits)
 
 
 def _without_surrogates(value: Any) -> Any:
@@ -74,7 +134,7 @@ def _without_surrogates(value: Any) -> Any:
         return {_without_surrogates(key): _without_surrogates(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
         return [_without_surrogates(member) for member in value]
-    return value.isoformat() if hasattr(value, "isoformat") else value
+    return value
 
 
 def without_nul(text: str) -> str:
@@ -101,7 +161,7 @@ def load_item(payload: str) -> ThreadItem:
 
 
 def _load_hard(payload: str) -> ThreadItem:
-    content = json.loads(payload)
+    content = _parse(payload)
     try:
         # Pydantic's JSON parser stops at a depth that Python objects may exceed.
         return _ITEM.validate_python(content)
@@ -117,7 +177,7 @@ def _load_hard(payload: str) -> ThreadItem:
 def _finish(item: ThreadItem, payload: str) -> ThreadItem:
     if isinstance(item, WidgetItem):
         item = _faithful(item, payload)
-    keep(item, payload)
+    keep(item, Stored("", item.id, payload))
     return item
 
 
@@ -130,7 +190,7 @@ def _faithful(item: WidgetItem, payload: str) -> WidgetItem:
     if dump(item) == payload:
         return item
     try:
-        widget = DynamicWidgetRoot.model_validate(json.loads(payload)["widget"])
+        widget = DynamicWidgetRoot.model_validate(_parse(payload)["widget"])
     except ValidationError:
         return item
     dynamic = item.model_copy(update={"widget": widget})
@@ -139,14 +199,20 @@ def _faithful(item: WidgetItem, payload: str) -> WidgetItem:
 
 def load_attachment(payload: str) -> Attachment:
     """Return the attachment of a stored payload."""
-    attachment = _ATTACHMENT.validate_json(payload)
-    keep(attachment, payload)
+    try:
+        attachment = _ATTACHMENT.validate_json(payload)
+    except ValidationError:
+        attachment = _ATTACHMENT.validate_python(_parse(payload))
+    keep(attachment, Stored("", attachment.id, payload))
     return attachment
 
 
 def load_thread(stored: str) -> ThreadMetadata:
     """Return the thread of its stored text."""
-    return ThreadMetadata.model_validate_json(stored)
+    try:
+        return ThreadMetadata.model_validate_json(stored)
+    except ValidationError:
+        return ThreadMetadata.model_validate(_parse(stored))
 
 
 def whole_thread(payload: str, metadata: str) -> str:

@@ -1,5 +1,6 @@
 """Ids of our own: 128 bits, in order of time, with the SDK's prefixes."""
 
+import binascii
 import secrets
 import threading
 import time
@@ -21,12 +22,19 @@ _PREFIXES = {
 PLACEHOLDER_IDS = frozenset({"__fake_id__"})
 """What the Agents SDK calls every message of a model that gives no ids."""
 
+# Base64 with its digits in the order of their bytes, so that ids sort as the numbers they are. A
+# third shorter than hexadecimal: an item's row and indexes hold five ids.
+_ORDERED = bytes.maketrans(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+    b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz",
+)
+
 _lock = threading.Lock()
 _last_tick = 0
 
 
 def new_id(item_type: str) -> str:
-    """Return an id nobody has: the time in nanoseconds, then 64 random bits, in hexadecimal.
+    """Return an id nobody has: the time in nanoseconds, then 64 random bits, in 22 characters.
 
     Ids made by one process sort in the order they were made, also when the clock stands still or
     goes back. The SDK's own keep 8 digits: within 100,000 messages two would be the same.
@@ -34,7 +42,9 @@ def new_id(item_type: str) -> str:
     global _last_tick  # noqa: PLW0603 - the order is the process's, not any object's
     with _lock:
         _last_tick = tick = max(time.time_ns(), _last_tick + 1)
-    return f"{_PREFIXES.get(item_type, item_type)}_{tick:016x}{secrets.token_hex(8)}"
+    bits = tick.to_bytes(8) + secrets.token_bytes(8)
+    digits = binascii.b2a_base64(bits, newline=False)[:22].translate(_ORDERED).decode()
+    return f"{_PREFIXES.get(item_type, item_type)}_{digits}"
 
 
 def is_storable(record_id: str) -> bool:

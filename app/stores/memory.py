@@ -8,17 +8,28 @@ from chatkit.store import NotFoundError
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
 
 from app.repositories.rows import Order
-from app.stores.base import ChatStore, ContextT, adopt, checked_order, clamped, findable, owner_of
+from app.stores.base import (
+    ChatStore,
+    ContextT,
+    adopt,
+    checked_kind,
+    checked_order,
+    clamped,
+    findable,
+    owner_of,
+)
 from app.stores.changes import (
     CreatedThreads,
     apply,
     changes_between,
     dump_thread,
     read_thread,
+    remember,
+    stored_before,
 )
-from app.stores.codec import dump_again, keep, kept, load_attachment, load_item, load_items
+from app.stores.codec import dump_again, load_attachment, load_item, load_items
 from app.stores.errors import RecordGone
-from app.stores.ids import storable
+from app.stores.ids import new_id, storable
 from app.stores.sessions import Session, Sessions, StoredItem, StoredThread, size_of
 
 
@@ -50,24 +61,31 @@ class MemoryStore(ChatStore[ContextT]):
             clock=clock,
         )
         self._created = CreatedThreads()
+        self._name = new_id("memory")
+
+    def _home(self, context: ContextT) -> str:
+        return f"{self._name} {owner_of(context)}"
 
     async def load_thread(self, thread_id: str, context: ContextT) -> ThreadMetadata:
         """Return a thread as it was saved."""
-        return read_thread(self._thread(thread_id, context)[1].stored)
+        return read_thread(self._thread(thread_id, context)[1].stored, self._home(context))
 
     async def save_thread(self, thread: ThreadMetadata, context: ContextT) -> None:
         """Insert a new thread; of a known one, write what changed since this object was loaded or saved."""
         owner = owner_of(context)
         storable(thread.id, "thread")
         now = dump_thread(thread)
-        before = kept(thread) or self._created.find(owner, thread)
+        home = self._home(context)
+        before = stored_before(thread, home)
+        if before is None:
+            before = self._created.find(home, thread)
+            self._created.add(home, thread, now)
         if before is None:
             self._insert_or_replace(owner, thread.id, now)
-            self._created.add(owner, thread, now)
         else:
             session, found = self._thread(thread.id, context)
             self._store(owner, session, thread.id, found, apply(changes_between(before, now), found.stored))
-        keep(thread, now)
+        remember(thread, home, now)
 
     def _insert_or_replace(self, owner: str, thread_id: str, stored: str) -> None:
         session = self._sessions.open(owner)
@@ -92,7 +110,7 @@ class MemoryStore(ChatStore[ContextT]):
         ids = sorted(threads, key=lambda thread_id: threads[thread_id].active)
         chosen, has_more = _page(ids, after, clamped(limit), checked_order(order))
         return Page(
-            data=[read_thread(threads[thread_id].stored) for thread_id in chosen],
+            data=[read_thread(threads[thread_id].stored, self._home(context)) for thread_id in chosen],
             has_more=has_more,
             after=chosen[-1] if has_more else None,
         )
@@ -119,9 +137,11 @@ class MemoryStore(ChatStore[ContextT]):
 
     async def add_thread_item(self, thread_id: str, item: ThreadItem, context: ContextT) -> None:
         """Append an item; one that is there already is updated in its place."""
-        session, thread = self._thread(thread_id, context)
+        owner_of(context)
+        findable(thread_id)
         adopt(item)
-        payload = dump_again(item)
+        session, thread = self._thread(thread_id, context)
+        payload = dump_again(item, load_item)
         before = thread.items.get(item.id)
         more = size_of(item.id, payload) - (size_of(item.id, before.payload) if before else 0)
         self._sessions.make_room(owner_of(context), session, more, thread_id=thread_id)
@@ -147,7 +167,10 @@ class MemoryStore(ChatStore[ContextT]):
 
     async def delete_items_after(self, thread_id: str, item_id: str, context: ContextT) -> list[str]:
         """Delete all items added behind one, in one step; return their ids."""
-        session, thread = self._thread(thread_id, context)
+        try:
+            session, thread = self._thread(thread_id, context)
+        except NotFoundError:
+            return []
         ids = list(thread.items)
         behind = ids[ids.index(item_id) + 1 :] if item_id in thread.items else []
         for other in behind:
@@ -163,7 +186,7 @@ class MemoryStore(ChatStore[ContextT]):
     ) -> None:
         """Record the owner's opinion of some items, of all of them or, with NotFoundError, of none."""
         for item in [self._item(thread_id, item_id, context) for item_id in item_ids]:
-            item.feedback = kind
+            item.feedback = checked_kind(kind)
 
     async def load_feedback(self, thread_id: str, context: ContextT) -> dict[str, FeedbackKind]:
         """Return the feedback given in a thread, by item id, oldest item first."""
@@ -180,7 +203,7 @@ class MemoryStore(ChatStore[ContextT]):
         storable(attachment.id, "attachment")
         if attachment.thread_id is not None:
             storable(attachment.thread_id, "thread")
-        payload = dump_again(attachment)
+        payload = dump_again(attachment, load_attachment)
         session = self._sessions.open(owner)
         more = size_of(attachment.id, payload)
         self._sessions.make_room(owner, session, more, thread_id=attachment.thread_id)

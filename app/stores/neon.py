@@ -12,15 +12,26 @@ from app.repositories.attachments import AttachmentRepository
 from app.repositories.items import ItemRepository
 from app.repositories.rows import AttachmentRow, ItemRow
 from app.repositories.threads import ThreadRepository
-from app.stores.base import ChatStore, ContextT, adopt, checked_order, clamped, findable, owner_of
+from app.stores.base import (
+    ChatStore,
+    ContextT,
+    adopt,
+    checked_kind,
+    checked_order,
+    clamped,
+    findable,
+    owner_of,
+)
 from app.stores.changes import (
     CreatedThreads,
     changes_between,
     dump_thread,
     read_thread,
+    remember,
     row_of,
+    stored_before,
 )
-from app.stores.codec import dump_again, keep, kept, load_attachment, load_item, load_items, whole_thread
+from app.stores.codec import dump_again, load_attachment, load_item, load_items, whole_thread
 from app.stores.errors import for_chatkit
 from app.stores.ids import is_storable, storable
 
@@ -38,6 +49,10 @@ class NeonChatKitStore(ChatStore[ContextT]):
     def __init__(self, engine: AsyncEngine, *, retry_seconds: float = DEFAULT_RETRY_SECONDS) -> None:
         self._database = Database(engine, retry_seconds=retry_seconds)
         self._created = CreatedThreads()
+        self._name = engine.url.render_as_string(hide_password=True)
+
+    def _home(self, context: ContextT) -> str:
+        return f"{self._name} {owner_of(context)}"
 
     def _threads(self, context: ContextT) -> ThreadRepository:
         return ThreadRepository(self._database, owner_of(context))
@@ -54,7 +69,7 @@ class NeonChatKitStore(ChatStore[ContextT]):
         findable(thread_id)
         with for_chatkit():
             payload, metadata = await threads.get(thread_id)
-        return read_thread(whole_thread(payload, metadata))
+        return read_thread(whole_thread(payload, metadata), self._home(context))
 
     async def save_thread(self, thread: ThreadMetadata, context: ContextT) -> None:
         """Insert a new thread; of a known one, write what changed since this object was loaded or saved.
@@ -65,14 +80,17 @@ class NeonChatKitStore(ChatStore[ContextT]):
         threads = self._threads(context)
         storable(thread.id, "thread")
         now = dump_thread(thread)
-        before = kept(thread) or self._created.find(owner_of(context), thread)
+        home = self._home(context)
+        before = stored_before(thread, home)
+        if before is None:
+            before = self._created.find(home, thread)
+            self._created.add(home, thread, now)
         with for_chatkit():
             if before is None:
                 await threads.put(row_of(now))
-                self._created.add(owner_of(context), thread, now)
             else:
                 await threads.change(thread.id, changes_between(before, now))
-        keep(thread, now)
+        remember(thread, home, now)
 
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: ContextT
@@ -83,7 +101,10 @@ class NeonChatKitStore(ChatStore[ContextT]):
         with for_chatkit():
             page = await threads.page(after=after, limit=clamped(limit), order=checked_order(order))
         return Page(
-            data=[read_thread(whole_thread(payload, metadata)) for _, payload, metadata in page.rows],
+            data=[
+                read_thread(whole_thread(payload, metadata), self._home(context))
+                for _, payload, metadata in page.rows
+            ],
             has_more=page.has_more,
             after=page.rows[-1][0] if page.has_more else None,
         )
@@ -103,11 +124,13 @@ class NeonChatKitStore(ChatStore[ContextT]):
         A thread that is not there has no items; a cursor that is not there is NotFoundError.
         """
         items = self._items(context)
+        direction = checked_order(order)
         findable(after)
         if not is_storable(thread_id):
+            findable(*((thread_id,) if after is not None else ()))
             return Page()
         with for_chatkit():
-            page = await items.page(thread_id, after=after, limit=clamped(limit), order=checked_order(order))
+            page = await items.page(thread_id, after=after, limit=clamped(limit), order=direction)
         return Page(
             data=load_items([payload for _, payload in page.rows]),
             has_more=page.has_more,
@@ -127,7 +150,7 @@ class NeonChatKitStore(ChatStore[ContextT]):
         findable(thread_id)
         adopt(item)
         with for_chatkit():
-            await items.put(thread_id, ItemRow(item.id, item.type, dump_again(item)))
+            await items.put(thread_id, ItemRow(item.id, item.type, dump_again(item, load_item)))
 
     async def load_item(self, thread_id: str, item_id: str, context: ContextT) -> ThreadItem:
         """Return an item as it was saved."""
@@ -146,7 +169,8 @@ class NeonChatKitStore(ChatStore[ContextT]):
     async def delete_items_after(self, thread_id: str, item_id: str, context: ContextT) -> list[str]:
         """Delete all items added behind one, in one step; return their ids."""
         items = self._items(context)
-        findable(thread_id, item_id)
+        if not (is_storable(thread_id) and is_storable(item_id)):
+            return []
         with for_chatkit():
             return await items.delete_after(thread_id, item_id)
 
@@ -155,14 +179,16 @@ class NeonChatKitStore(ChatStore[ContextT]):
     ) -> None:
         """Record the owner's opinion of some items, of all of them or, with NotFoundError, of none."""
         items = self._items(context)
-        findable(thread_id, *item_ids)
-        with for_chatkit():
-            await items.save_feedback(thread_id, item_ids, kind)
+        if item_ids:
+            findable(thread_id, *item_ids)
+            with for_chatkit():
+                await items.save_feedback(thread_id, item_ids, checked_kind(kind))
 
     async def load_feedback(self, thread_id: str, context: ContextT) -> dict[str, FeedbackKind]:
         """Return the feedback given in a thread, by item id, oldest item first."""
         items = self._items(context)
-        findable(thread_id)
+        if not is_storable(thread_id):
+            return {}
         with for_chatkit():
             return cast("dict[str, FeedbackKind]", await items.feedback(thread_id))
 
@@ -173,7 +199,9 @@ class NeonChatKitStore(ChatStore[ContextT]):
         if attachment.thread_id is not None:
             storable(attachment.thread_id, "thread")
         with for_chatkit():
-            await attachments.put(AttachmentRow(attachment.id, attachment.thread_id, dump_again(attachment)))
+            await attachments.put(
+                AttachmentRow(attachment.id, attachment.thread_id, dump_again(attachment, load_attachment))
+            )
 
     async def load_attachment(self, attachment_id: str, context: ContextT) -> Attachment:
         """Return an attachment's metadata as it was saved."""

@@ -8,6 +8,7 @@ from chatkit.store import NotFoundError, Store
 from chatkit.types import LockedStatus, Page, Thread, ThreadMetadata, WorkflowItem
 
 from app.errors import InvalidRequest
+from app.stores import MemoryStore
 from tests.contract.talk import NOON, all_items, answer, begin, message, thread, thread_ids
 from tests.support.owners import Owner
 
@@ -173,6 +174,41 @@ async def test_a_change_can_be_taken_back(store: Store[Any], owner: Owner) -> No
         loaded.title = title
         await store.save_thread(loaded, owner)
         assert (await store.load_thread("thr_1", owner)).title == title
+
+
+async def test_an_object_that_was_never_loaded_is_compared_with_its_last_save(
+    store: Store[Any], owner: Owner
+) -> None:
+    for title in (None, "A", None):
+        await store.save_thread(thread(title=title), owner)
+        assert (await store.load_thread("thr_1", owner)).title == title
+
+
+async def test_a_copy_with_another_id_is_a_new_thread(store: Store[Any], owner: Owner) -> None:
+    loaded = await begin(store, owner)
+    await store.save_thread(loaded.model_copy(update={"id": "thr_2"}), owner)
+    assert await thread_ids(store, owner) == ["thr_2", "thr_1"]
+
+
+async def test_a_thread_of_another_owner_or_store_is_new_here(
+    store: Store[Any], owner: Owner, stranger: Owner
+) -> None:
+    await store.save_thread(await begin(store, owner), stranger)
+    elsewhere = await begin(MemoryStore[Owner](), owner, thread_id="thr_2")
+    await store.save_thread(elsewhere, owner)
+    assert await thread_ids(store, stranger) == ["thr_1"]
+    assert await thread_ids(store, owner) == ["thr_2", "thr_1"]
+
+
+async def test_a_thread_nested_deeper_than_the_parser_reads_comes_back(
+    store: Store[Any], owner: Owner
+) -> None:
+    deep: Any = "bottom"
+    for _ in range(250):
+        deep = [deep]
+    await store.save_thread(thread(metadata={"deep": deep}), owner)
+    assert (await store.load_thread("thr_1", owner)).metadata == {"deep": deep}
+    assert (await store.load_threads(5, None, "desc", owner)).data[0].metadata == {"deep": deep}
 
 
 async def test_changes_made_at_once_to_different_keys_are_all_kept(store: Store[Any], owner: Owner) -> None:

@@ -196,6 +196,30 @@ async def test_waiting_for_a_connection_is_bounded_and_the_pool_survives_it(data
     await engine.dispose()
 
 
+async def test_the_time_allowed_covers_waiting_connecting_and_running(database_url: str) -> None:
+    """A server that takes connections and never answers them."""
+
+    async def silence(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    held: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(silence, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    engine = create_engine(f"postgresql://u:p@127.0.0.1:{port}/d", pool_size=1)
+    database = Database(engine, retry_seconds=0.3)
+    quick = Statement("quick", text("SELECT 1"))
+    # Without the limit each of them would wait for the 10 seconds that a connect may take.
+    async with asyncio.timeout(5):
+        for outcome in await asyncio.gather(
+            *(database.read(quick) for _ in range(5)), return_exceptions=True
+        ):
+            assert isinstance(outcome, StoreUnavailable)
+    await engine.dispose()
+    for writer in held:
+        writer.close()
+    silent.close()
+
+
 async def test_a_write_in_a_cancelled_scope_is_finished(engine: AsyncEngine, owner: Owner) -> None:
     """What a web framework does when its client is gone."""
     import anyio

@@ -305,6 +305,7 @@ async def test_the_offline_responder_says_what_it_cannot_do(database_url: str) -
         ("attachments.create", {"name": "a.txt", "size": 1, "mime_type": "text/plain"}, "attachments"),
         ("attachments.delete", {"attachment_id": "atc_1"}, "attachments"),
         ("input.transcribe", {"audio_base64": "AAAA", "mime_type": "audio/webm"}, "transcribe"),
+        ("input.transcribe", {"audio_base64": "é", "mime_type": "audio/webm"}, "base64"),
         ("input.transcribe", {"audio_base64": "A", "mime_type": "audio/webm"}, "base64"),
     ],
 )

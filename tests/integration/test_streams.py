@@ -7,9 +7,16 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from chatkit.types import (
+    AssistantMessageItem,
+    ThreadStreamEvent,
+    UserMessageItem,
+    WidgetItem,
+    WorkflowItem,
+)
 from chatkit.types import ThreadItemAddedEvent as Added
 from chatkit.types import ThreadItemDoneEvent as Done
-from chatkit.types import ThreadStreamEvent, UserMessageItem, WorkflowItem
+from chatkit.types import ThreadItemUpdatedEvent as Updated
 
 from app.chat.context import ChatContext
 from app.chat.echo import EchoResponder
@@ -177,6 +184,46 @@ class HalfAWorkflow(Paused):
         yield Added(item=WorkflowItem.model_validate(item))
         self.waiting.set()
         await self.go_on.wait()
+
+
+class HalfOfMany(Paused):
+    """Begins a message, a workflow and a widget, notes something in the thread, and waits."""
+
+    async def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
+        """Show a bit of each."""
+        about = {"thread_id": turn.thread.id, "created_at": NOON}
+        async for event in turn.say(_only("Half")):
+            if not isinstance(event, Done):
+                yield event
+        workflow = {"type": "custom", "tasks": [{"type": "custom", "title": "Looking"}]}
+        yield Added(item=WorkflowItem.model_validate({"id": "wf_1", **about, "workflow": workflow}))
+        card = {"type": "Card", "children": [{"type": "Text", "id": "t", "value": "A", "streaming": True}]}
+        yield Added(item=WidgetItem.model_validate({"id": "w_1", **about, "widget": card}))
+        delta = {
+            "type": "widget.streaming_text.value_delta",
+            "component_id": "t",
+            "delta": "B",
+            "done": False,
+        }
+        yield Updated.model_validate({"item_id": "w_1", "update": delta})
+        yield Added(item=AssistantMessageItem(id="msg_empty", **about, content=[]))
+        turn.thread.metadata["noted"] = True
+        self.waiting.set()
+        await self.go_on.wait()
+
+
+async def test_all_that_was_shown_before_a_stop_is_kept_in_its_order(database_url: str) -> None:
+    responder = HalfOfMany()
+    async with house(database_url, responder) as opened:
+        async with opened.alice.http.stream("POST", "/chatkit", json=create_request()):
+            await responder.waiting.wait()
+        await all_turns_ended(opened)
+        (thread,) = await opened.alice.threads()
+        _, said, steps, widget, mark = await stored(opened, thread["id"])
+        assert (said.content[0].text, steps.type, mark.type) == ("Half", "workflow", "sdk_hidden_context")
+        assert widget.widget.children[0].value == "AB"
+        store = opened.app.state.services.accounts.store
+        assert (await store.load_thread(thread["id"], ALICE)).metadata == {"noted": True}
 
 
 async def test_steps_taken_before_a_stop_are_kept(database_url: str) -> None:

@@ -99,7 +99,8 @@ def text_of(item: dict[str, Any]) -> str:
 
 def events_in(body: str) -> Events:
     """Return the events of a stream."""
-    return [json.loads(line.removeprefix("data: ")) for line in body.splitlines() if line]
+    # Not splitlines(): it also splits at U+0085 and its like, which JSON leaves as they are.
+    return [json.loads(event.removeprefix("data: ")) for event in body.split("\n\n") if event]
 
 
 class House:

@@ -1,0 +1,120 @@
+"""What our stores offer beyond the SDK's contract, the same in both."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+from chatkit.store import NotFoundError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.errors import InvalidRequest
+from app.stores import ChatStore, MemoryStore, NeonChatKitStore
+from tests.contract.talk import all_items, begin, message
+from tests.support.owners import Owner
+
+
+@pytest.fixture(params=["neon", "memory"])
+def ours(request: pytest.FixtureRequest) -> ChatStore[Any]:
+    if request.param == "memory":
+        return MemoryStore()
+    return NeonChatKitStore(request.getfixturevalue("shared_engine"))
+
+
+MESSAGES = [message(f"msg_{number}") for number in range(4)]
+
+
+async def test_items_behind_one_are_deleted_and_named_in_their_order(
+    ours: ChatStore[Any], owner: Owner
+) -> None:
+    await begin(ours, owner, MESSAGES)
+    assert await ours.delete_items_after("thr_1", "msg_1", owner) == ["msg_2", "msg_3"]
+    assert await all_items(ours, owner) == MESSAGES[:2]
+    assert await ours.delete_items_after("thr_1", "msg_1", owner) == []
+
+
+@pytest.mark.parametrize(
+    ("thread_id", "item_id"), [("x", "msg_1"), ("thr_1", "x"), ("\x00", "x"), ("thr_1", "")]
+)
+async def test_behind_what_is_not_there_nothing_is_deleted(
+    ours: ChatStore[Any], owner: Owner, stranger: Owner, thread_id: str, item_id: str
+) -> None:
+    await begin(ours, owner, MESSAGES)
+    assert await ours.delete_items_after(thread_id, item_id, owner) == []
+    assert await ours.delete_items_after("thr_1", "msg_0", stranger) == []
+    assert await all_items(ours, owner) == MESSAGES
+
+
+async def test_feedback_is_for_all_items_or_for_none(
+    ours: ChatStore[Any], owner: Owner, stranger: Owner
+) -> None:
+    await begin(ours, owner, MESSAGES)
+    await ours.save_feedback("thr_1", ["msg_2", "msg_0", "msg_2"], "positive", owner)
+    for thread_id, items, who in (
+        ("thr_1", ["msg_0", "msg_9"], owner),
+        ("thr_9", ["msg_0"], owner),
+        ("thr_1", ["msg_0"], stranger),
+        ("\x00", ["msg_0"], owner),
+    ):
+        with pytest.raises(NotFoundError):
+            await ours.save_feedback(thread_id, items, "negative", who)
+    await ours.save_feedback("\x00", [], "negative", owner)
+    with pytest.raises(InvalidRequest, match="positive"):
+        await ours.save_feedback("thr_1", ["msg_0"], "meh", owner)  # type: ignore[arg-type]  # what is tested
+    found = await ours.load_feedback("thr_1", owner)
+    assert (found, list(found)) == ({"msg_0": "positive", "msg_2": "positive"}, ["msg_0", "msg_2"])
+    assert await ours.load_feedback("thr_1", stranger) == {}
+    assert await ours.load_feedback("\x00", owner) == {}
+
+
+async def test_feedback_survives_a_new_version_of_the_item(ours: ChatStore[Any], owner: Owner) -> None:
+    await begin(ours, owner, MESSAGES)
+    await ours.save_feedback("thr_1", ["msg_0"], "negative", owner)
+    await ours.save_item("thr_1", message("msg_0", "changed"), owner)
+    assert await ours.load_feedback("thr_1", owner) == {"msg_0": "negative"}
+
+
+async def test_feedback_on_an_item_that_is_being_deleted_is_for_none(
+    engine: AsyncEngine, database_url: str, owner: Owner
+) -> None:
+    """The delete has happened, but is not committed yet when the feedback looks."""
+    store = NeonChatKitStore[Owner](engine)
+    await begin(store, owner, MESSAGES)
+    other = await asyncpg.connect(database_url)
+    deleting = other.transaction()
+    await deleting.start()
+    await other.execute("DELETE FROM chat_thread_items WHERE id = 'msg_0'")
+    saving = asyncio.create_task(store.save_feedback("thr_1", ["msg_0", "msg_1"], "positive", owner))
+    async with asyncio.timeout(10):
+        while not await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+    await deleting.commit()
+    await other.close()
+    with pytest.raises(NotFoundError):
+        await saving
+    assert await store.load_feedback("thr_1", owner) == {}
+
+
+async def test_nobody_waits_in_a_circle(engine: AsyncEngine, database_url: str, owner: Owner) -> None:
+    store = NeonChatKitStore[Owner](engine)
+    ids = [item.id for item in MESSAGES]
+
+    async def round_of(number: int) -> None:
+        thread_id = f"thr_{number}"
+        await begin(store, owner, MESSAGES, thread_id)
+        await asyncio.gather(
+            *(store.save_feedback(thread_id, ids[:: (-1) ** turn], "positive", owner) for turn in range(4)),
+            store.delete_items_after(thread_id, "msg_1", owner),
+            store.add_thread_item(thread_id, MESSAGES[2], owner),
+            store.delete_thread(thread_id, owner),
+            return_exceptions=True,
+        )
+
+    for number in range(25):
+        await round_of(number)
+    connection = await asyncpg.connect(database_url)
+    deadlocks = await connection.fetchval(
+        "SELECT pg_stat_get_db_deadlocks(oid) FROM pg_database WHERE datname = current_database()"
+    )
+    await connection.close()
+    assert deadlocks == 0
