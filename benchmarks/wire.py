@@ -52,6 +52,10 @@ class Wire:
         credentials, at, _ = self._target.netloc.rpartition("@")
         return self._target._replace(netloc=f"{credentials}{at}127.0.0.1:{self.port}").geturl()
 
+    def lead_to(self, url: str) -> None:
+        """Let connections that are opened from now on lead to another server."""
+        self._target = urlsplit(url)
+
     def reset(self) -> None:
         """Count from zero again."""
         self.round_trips = 0
@@ -185,6 +189,10 @@ class _End(asyncio.Protocol):
     def _on_time(self) -> None:
         self._timer = None
         self.flush()
+
+    def lead_to(self, url: str) -> None:
+        """Let connections that are opened from now on lead to another server."""
+        self._target = urlsplit(url)
 
     def reset(self) -> None:
         """Close at once with a reset instead of an orderly end."""

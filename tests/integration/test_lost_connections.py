@@ -1,12 +1,11 @@
 """A statement whose connection dies is run again; the caller sees a delay, or, in the end, a clear error."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import asyncpg
-import httpx
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
@@ -17,6 +16,7 @@ from app.database.embedded import EmbeddedPostgres
 from app.database.migrations import migrate
 from app.errors import StoreUnavailable
 from app.stores import NeonChatKitStore
+from benchmarks.wire import Wire
 from tests.contract.talk import all_items, answer, begin, message
 from tests.support.owners import Owner
 from tests.support.postgres import named
@@ -135,47 +135,22 @@ async def test_an_outage_during_an_answer_ends_in_an_error_that_can_be_retried(
         assert "cannot be reached" in events[-1]["message"]
 
 
-async def test_a_restart_of_the_database_is_only_a_delay(tmp_path: Path, owner: Owner) -> None:
+async def test_a_restart_of_the_database_is_only_a_delay(own_server: EmbeddedPostgres, owner: Owner) -> None:
     """The same address comes back; requests that were under way meanwhile succeed."""
-    server = EmbeddedPostgres(tmp_path, settings={"fsync": "off"})
-    server.start()
-    await asyncio.to_thread(migrate, server.url)
-    proxy_port, target = 0, server.url
-
-    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while chunk := await reader.read(65536):
-                writer.write(chunk)
-                await writer.drain()
-        writer.close()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        address = httpx.URL(target)
-        try:
-            up_reader, up_writer = await asyncio.open_connection(address.host, address.port)
-        except OSError:
-            writer.close()
-            return
-        await asyncio.gather(pipe(reader, up_writer), pipe(up_reader, writer))
-
-    proxy = await asyncio.start_server(connected, "127.0.0.1", 0)
-    proxy_port = proxy.sockets[0].getsockname()[1]
-    url = str(httpx.URL(server.url).copy_with(port=proxy_port))
-    engine = create_engine(url)
-    store = NeonChatKitStore[Owner](engine)
-    await begin(store, owner)
-    await asyncio.to_thread(server.stop)
-    adding = [
-        asyncio.create_task(store.add_thread_item("thr_1", message(f"msg_{number}"), owner))
-        for number in range(20)
-    ]
-    await asyncio.to_thread(server.start)
-    target = server.url
-    await asyncio.gather(*adding)
-    assert len(await all_items(store, owner)) == 20
-    await engine.dispose()
-    proxy.close()
-    await asyncio.to_thread(server.stop)
+    async with Wire(own_server.url) as wire:
+        engine = create_engine(wire.url)
+        store = NeonChatKitStore[Owner](engine)
+        await begin(store, owner)
+        await asyncio.to_thread(own_server.stop)
+        adding = [
+            asyncio.create_task(store.add_thread_item("thr_1", message(f"msg_{number}"), owner))
+            for number in range(20)
+        ]
+        await asyncio.to_thread(own_server.start)
+        wire.lead_to(own_server.url)
+        await asyncio.gather(*adding)
+        assert len(await all_items(store, owner)) == 20
+        await engine.dispose()
 
 
 async def test_waiting_for_a_connection_is_bounded_and_the_pool_survives_it(database_url: str) -> None:
@@ -197,32 +172,23 @@ async def test_waiting_for_a_connection_is_bounded_and_the_pool_survives_it(data
 
 
 async def test_the_time_allowed_covers_waiting_connecting_and_running(database_url: str) -> None:
-    """A server that takes connections and never answers them."""
-
-    async def silence(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        held.append(writer)
-
-    held: list[asyncio.StreamWriter] = []
-    silent = await asyncio.start_server(silence, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    engine = create_engine(f"postgresql://u:p@127.0.0.1:{port}/d", pool_size=1)
-    database = Database(engine, retry_seconds=0.3)
+    """A server that takes connections and says nothing."""
     quick = Statement("quick", text("SELECT 1"))
-    # Without the limit each of them would wait for the 10 seconds that a connect may take.
-    async with asyncio.timeout(5):
-        for outcome in await asyncio.gather(
-            *(database.read(quick) for _ in range(5)), return_exceptions=True
-        ):
-            assert isinstance(outcome, StoreUnavailable)
-    await engine.dispose()
-    for writer in held:
-        writer.close()
-    silent.close()
+    async with Wire(database_url) as wire:
+        wire.freeze()
+        engine = create_engine(wire.url, pool_size=1)
+        database = Database(engine, retry_seconds=0.3)
+        # Without the limit each of them would wait for the 10 seconds that a connect may take.
+        async with asyncio.timeout(5):
+            outcomes = await asyncio.gather(*(database.read(quick) for _ in range(5)), return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
+        wire.thaw()
+        assert (await Database(engine).read(quick))[0][0] == 1
+        await engine.dispose()
 
 
 async def test_a_write_in_a_cancelled_scope_is_finished(engine: AsyncEngine, owner: Owner) -> None:
     """What a web framework does when its client is gone."""
-    import anyio
 
     store = NeonChatKitStore[Owner](engine)
     await begin(store, owner)
