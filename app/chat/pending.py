@@ -1,13 +1,20 @@
 """Items that are still being streamed, kept up to date in case the stream is stopped."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from chatkit.types import (
+    AssistantMessageContentPartAdded,
     AssistantMessageItem,
     GeneratedImageItem,
     GeneratedImageUpdated,
     ThreadItem,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
+    ThreadItemReplacedEvent,
     ThreadItemUpdatedEvent,
+    ThreadStreamEvent,
     WidgetItem,
     WidgetRootUpdated,
     WidgetStreamingTextValueDelta,
@@ -40,6 +47,36 @@ def apply_update(pending: dict[str, ThreadItem], event: ThreadItemUpdatedEvent) 
     else:
         return False
     return True
+
+
+async def _finishing(self, events: AsyncIterator[ThreadStreamEvent]) -> AsyncIterator[ThreadStreamEvent]:
+    """Pass events on; when the responder fails, finish the messages it had begun with what they say."""
+    begun: dict[str, tuple[AssistantMessageItem, list[ThreadItemUpdatedEvent]]] = {}
+    try:
+        async for event in events:
+            match event:
+                case ThreadItemAddedEvent(item=AssistantMessageItem() as item):
+                    begun[item.id] = (item.model_copy(update={"content": list(item.content)}), [])
+                case ThreadItemUpdatedEvent() if event.item_id in begun:
+                    # The SDK appends later words to the very part that this event brings.
+                    begins_part = isinstance(event.update, AssistantMessageContentPartAdded)
+                    kept = event.model_copy(deep=True) if begins_part else event
+                    begun[event.item_id][1].append(kept)
+                case ThreadItemDoneEvent() | ThreadItemReplacedEvent():
+                    begun.pop(event.item.id, None)
+                case ThreadItemRemovedEvent():
+                    begun.pop(event.item_id, None)
+                case _:
+                    pass
+            yield event
+    except Exception:
+        for item, updates in begun.values():
+            pending: dict[str, ThreadItem] = {item.id: item.model_copy(deep=True)}
+            for update in updates:
+                apply(pending, update)
+            if shows_something(pending[item.id]):
+                yield ThreadItemDoneEvent(item=pending[item.id])
+        raise
 
 
 def _append(component: Any, update: WidgetStreamingTextValueDelta) -> None:

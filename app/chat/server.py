@@ -35,7 +35,7 @@ from app.chat.admission import check_open, check_sizes, parse_request, title_fro
 from app.chat.context import ChatContext
 from app.chat.failures import FAILED, readable, refusal_of
 from app.chat.item_ids import own_ids
-from app.chat.pending import apply_update, shows_something
+from app.chat.pending import apply_update, finishing, shows_something
 from app.chat.responder import Responder, Turn
 from app.errors import Conflict, NotSupported
 from app.stores import ChatStore
@@ -221,6 +221,8 @@ class HistoryServer(ChatKitServer[ChatContext]):
             return self.store.generate_item_id("message", thread, context)
 
         async for event in super()._process_events(
-            thread, context, lambda: readable(lambda: own_ids(stream(), new_id))
+            thread,
+            context,
+            lambda: readable(lambda: finishing(own_ids(stream(), new_id), self._update_pending_items)),
         ):
             yield event

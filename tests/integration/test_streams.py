@@ -135,7 +135,9 @@ async def test_an_answer_that_fails_ends_with_an_error_a_person_can_read(
         assert events[-1]["message"].startswith(message)
         assert events[-1]["allow_retry"] is allow_retry
         assert "hunter2" not in str(events)
-        assert (await alice.texts(events[0]["thread"]["id"]))[0] == "Question"
+        # What was said before is finished, for the reader and in the store alike.
+        assert text_of(events[-2]["item"]) == "Well "
+        assert await alice.texts(events[0]["thread"]["id"]) == ["Question", "Well "]
 
 
 class Fakes(Responder):
