@@ -49,8 +49,14 @@ def apply_update(pending: dict[str, ThreadItem], event: ThreadItemUpdatedEvent) 
     return True
 
 
-async def _finishing(self, events: AsyncIterator[ThreadStreamEvent]) -> AsyncIterator[ThreadStreamEvent]:
-    """Pass events on; when the responder fails, finish the messages it had begun with what they say."""
+async def finishing(
+    events: AsyncIterator[ThreadStreamEvent],
+    apply: Callable[[dict[str, ThreadItem], ThreadItemUpdatedEvent], None],
+) -> AsyncIterator[ThreadStreamEvent]:
+    """Pass events on; when the responder fails, finish the messages it had begun with what they say.
+
+    `apply` applies an update to the item that it is for.
+    """
     begun: dict[str, tuple[AssistantMessageItem, list[ThreadItemUpdatedEvent]]] = {}
     try:
         async for event in events:
