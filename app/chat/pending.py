@@ -1,6 +1,6 @@
 """Items that are still being streamed, kept up to date in case the stream is stopped."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from chatkit.types import (
