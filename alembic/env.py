@@ -75,15 +75,17 @@ async def run_online() -> None:
     """Wait for any other deploy, and run; on the engine that a program gave, or on one of our own."""
     given: AsyncEngine | None = context.config.attributes.get("connection")
     engine = given or new_engine(database_url())
-    async with engine.connect() as connection:
-        await connection.execute(text(f"SET lock_timeout = '{DEPLOY_WAIT}'"))
-        await connection.execute(text(f"SELECT pg_advisory_lock({DEPLOY_LOCK})"))
-        await connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
-        # The lock and the limit belong to the session; the migrations begin their own transactions.
-        await connection.commit()
-        await connection.run_sync(run_on)
-    if given is None:
-        await engine.dispose()
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text(f"SET lock_timeout = '{DEPLOY_WAIT}'"))
+            await connection.execute(text(f"SELECT pg_advisory_lock({DEPLOY_LOCK})"))
+            await connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+            # The lock and the limit belong to the session; the migrations begin their own transactions.
+            await connection.commit()
+            await connection.run_sync(run_on)
+    finally:
+        if given is None:
+            await engine.dispose()
 
 
 def new_engine(url: DatabaseUrl) -> AsyncEngine:

@@ -6,17 +6,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import uvicorn
 from pydantic import ValidationError
 
 from app.database.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from app.database.migrations import migrate
 from app.identity.demo import DemoSignIn
 from app.main import create_app
+from app.serving import server_for
 from app.settings import Settings, explain
-
-# Longer than turns are given to finish, so that they are stored before their connections go.
-_GRACE_SECONDS = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,6 +58,8 @@ def _demo(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
+    if not socket.gethostbyname(options.host).startswith("127."):
+        print("Whoever reaches this address can sign in as a demo user.", file=sys.stderr)
     with EmbeddedPostgres(options.data) as postgres:
         migrate(postgres.url)
         settings = Settings(database_url=postgres.url, database_url_unpooled=None)
@@ -70,13 +69,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _run(settings: Settings, options: argparse.Namespace, demo: DemoSignIn | None = None) -> None:
-    uvicorn.run(
-        create_app(settings, demo=demo),
-        host=options.host,
-        port=options.port,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-        server_header=False,
-    )
+    server_for(create_app(settings, demo=demo), host=options.host, port=options.port).run()
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -25,8 +25,6 @@ from app.settings import Settings
 from app.stores import MemoryStore, NeonChatKitStore
 
 _PAGE = Path(__file__).parent / "page"
-# How long answers in progress may go on when the server stops, before they are stopped and stored.
-_PATIENCE_SECONDS = 5.0
 # A probe is to say soon that the database does not answer.
 _PROBE_SECONDS = 2.0
 
@@ -45,7 +43,6 @@ def create_app(
     settings = settings or Settings()
     engine = create_engine(settings.database_url, pool_size=settings.chat_pool_max_size)
     retry_seconds = settings.chat_database_retry_seconds
-    database = Database(engine, retry_seconds=retry_seconds)
     responder = responder or _responder(settings)
     limit = settings.chat_max_message_bytes
     services = Services(
@@ -67,12 +64,13 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await database.warm(settings.chat_pool_min_size)
+        await services.health.warm(settings.chat_pool_min_size)
         # What was imported stays for good: half a million objects that no collection need look at again.
         gc.collect()
         gc.freeze()
         yield
-        await services.turns.close(_PATIENCE_SECONDS)
+        # Under app.serving they have ended by now; under another server they end here.
+        await services.turns.close(0)
         await engine.dispose()
 
     app = FastAPI(title="chatkit-neon", docs_url="/api/docs", redoc_url=None, lifespan=lifespan)
@@ -82,8 +80,8 @@ def create_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_allowed_origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
             allow_credentials=True,
         )
     for router in (chatkit.router, feedback.router, health.router):

@@ -7,7 +7,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.database.urls import parse_database_url
 
-_READING = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+_READING = SettingsConfigDict(
+    env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
+)
 
 
 class MigrationSettings(BaseSettings):
@@ -28,7 +30,7 @@ class Settings(BaseSettings):
     model_config = _READING
 
     database_url: str = Field(repr=False)
-    """Where conversations live; any URL that Neon's console or libpq accepts, pooled or not."""
+    """Where conversations live: the URL that Neon's console copies, or another PostgreSQL URL."""
     database_url_unpooled: str | None = Field(default=None, repr=False)
     """The direct host, for migrations; DATABASE_URL when not set."""
     chat_pool_min_size: Annotated[int, Field(ge=0)] = 2

@@ -34,7 +34,7 @@ async def _known(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _not_found(_: Request, error: Exception) -> JSONResponse:
-    return error_response(error if isinstance(error, ChatHistoryError) else RecordNotFound(str(error)))
+    return error_response(RecordNotFound(str(error)))
 
 
 async def _malformed(_: Request, error: Exception) -> JSONResponse:

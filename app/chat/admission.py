@@ -51,6 +51,8 @@ def check_sizes(request: ChatKitReq, *, max_message_bytes: int) -> None:
 
 
 def _check_message(message: UserMessageInput, limit: int) -> None:
+    if not message.content and not message.attachments:
+        raise InvalidRequest("The message is empty.")
     data = [json.dumps(part.data) for part in message.content if isinstance(part, UserMessageTagContent)]
     for what, texts in (
         ("message", [part.text for part in message.content]),

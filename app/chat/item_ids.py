@@ -15,7 +15,7 @@ from app.stores.ids import PLACEHOLDER_IDS
 
 
 async def own_ids(
-    events: AsyncIterator[ThreadStreamEvent], new_id: Callable[[], str]
+    events: AsyncIterator[ThreadStreamEvent], new_id: Callable[[str], str]
 ) -> AsyncIterator[ThreadStreamEvent]:
     """Give each item that a model names by a placeholder an id of its own, from its first event to its last.
 
@@ -25,25 +25,25 @@ async def own_ids(
     names: dict[str, str] = {}
     done: set[str] = set()
 
-    def rename(item_id: str) -> str:
-        return names.setdefault(item_id, new_id()) if item_id in PLACEHOLDER_IDS else item_id
+    def rename(item_id: str, item_type: str) -> str:
+        return names.setdefault(item_id, new_id(item_type)) if item_id in PLACEHOLDER_IDS else item_id
 
     async for event in events:
         match event:
             case ThreadItemAddedEvent():
                 names.pop(event.item.id, None)
                 done.discard(event.item.id)
-                event.item.id = rename(event.item.id)
+                event.item.id = rename(event.item.id, event.item.type)
             case ThreadItemReplacedEvent():
-                event.item.id = rename(event.item.id)
+                event.item.id = rename(event.item.id, event.item.type)
             case ThreadItemUpdatedEvent() | ThreadItemRemovedEvent():
-                event.item_id = rename(event.item_id)
+                event.item_id = rename(event.item_id, "assistant_message")
             case ThreadItemDoneEvent():
                 placeholder = event.item.id
                 if placeholder in done:
                     names.pop(placeholder, None)
                 done.add(placeholder)
-                event.item.id = rename(placeholder)
+                event.item.id = rename(placeholder, event.item.type)
             case _:
                 pass
         yield event

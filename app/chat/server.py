@@ -39,6 +39,7 @@ from app.chat.pending import apply_update, finishing, shows_something
 from app.chat.responder import Responder, Turn
 from app.errors import Conflict, NotSupported
 from app.stores import ChatStore
+from app.stores.ids import id_kind
 
 
 class HistoryServer(ChatKitServer[ChatContext]):
@@ -217,8 +218,8 @@ class HistoryServer(ChatKitServer[ChatContext]):
         context: ChatContext,
         stream: Callable[[], AsyncIterator[ThreadStreamEvent]],
     ) -> AsyncIterator[ThreadStreamEvent]:
-        def new_id() -> str:
-            return self.store.generate_item_id("message", thread, context)
+        def new_id(item_type: str) -> str:
+            return self.store.generate_item_id(id_kind(item_type), thread, context)
 
         async for event in super()._process_events(
             thread,

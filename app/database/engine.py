@@ -6,7 +6,7 @@ from app.database.urls import parse_database_url
 
 
 def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """Return an engine for any URL that Neon's console or libpq accepts; connects to nothing yet.
+    """Return an engine for a PostgreSQL URL, as Neon's console copies it; connects to nothing yet.
 
     At most `pool_size` connections are ever open. Every statement is its own transaction: there is
     no BEGIN and COMMIT around it and no ping before it, so that it costs one network round trip.

@@ -30,7 +30,7 @@ class DatabaseUrl:
 
 
 def parse_database_url(text: str) -> DatabaseUrl:
-    """Understand any URL that Neon's console or libpq accepts.
+    """Understand the URL that Neon's console copies, or another PostgreSQL URL with one host.
 
     Raises InvalidUrl, naming the part that is wrong and never the password.
     """
@@ -44,6 +44,8 @@ def parse_database_url(text: str) -> DatabaseUrl:
         raise InvalidUrl(
             f"The database URL starts with {url.drivername!r}; expected postgresql:// (or postgres://)"
         )
+    if "," in (url.host or ""):
+        raise InvalidUrl("The database URL names several hosts; name the one to connect to")
     parameters = {name: _single(name, value) for name, value in url.query.items()}
     connect_args = _connect_args(parameters)
     pooled = "-pooler." in (url.host or "")
@@ -66,7 +68,7 @@ def _connect_args(parameters: dict[str, str]) -> dict[str, Any]:
     if options := parameters.pop("options", ""):
         settings["options"] = options
     arguments: dict[str, Any] = {"server_settings": settings, "timeout": _timeout(parameters)}
-    # asyncpg binds SCRAM to the channel by itself wherever TLS allows it.
+    # asyncpg knows no channel binding; sslmode=verify-full is what protects from a server in the middle.
     parameters.pop("channel_binding", None)
     mode = parameters.pop("sslmode", None) or parameters.pop("ssl", None)
     root = parameters.pop("sslrootcert", None)

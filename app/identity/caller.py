@@ -9,7 +9,7 @@ from app.errors import Unauthorized
 from app.identity.bearer import BearerTokens
 
 SESSION_COOKIE = "chat_session"
-# What new_session makes; anything else a browser sends is not a session of ours.
+# 32 random bytes in URL-safe Base64; anything else a browser sends is not a session of ours.
 _SESSION = re.compile(r"[A-Za-z0-9_-]{43}")
 
 

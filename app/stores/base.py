@@ -11,9 +11,8 @@ from typing_extensions import TypeVar
 from app.errors import InvalidRequest
 from app.repositories.rows import Order
 from app.stores.errors import RecordGone
-from app.stores.ids import PLACEHOLDER_IDS, is_storable, new_id, storable
+from app.stores.ids import PLACEHOLDER_IDS, id_kind, is_storable, new_id, storable
 
-DEFAULT_PAGE = 20
 LARGEST_PAGE = 100
 
 
@@ -100,5 +99,5 @@ def adopt(item: ThreadItem) -> None:
     Raises InvalidRequest for an id that cannot be stored.
     """
     if item.id in PLACEHOLDER_IDS:
-        item.id = new_id("message")
+        item.id = new_id(id_kind(item.type))
     storable(item.id, "item")

@@ -1,4 +1,4 @@
-"""Between ChatKit's objects and stored JSON text. Pure functions.
+"""Between ChatKit's objects and stored JSON text.
 
 What is written is what Pydantic writes for the object, whole. What is read remembers the text it
 was read from, so that saving a loaded object loses nothing that a newer release wrote.

@@ -5,6 +5,8 @@ import secrets
 import threading
 import time
 
+from chatkit.store import StoreItemType
+
 from app.errors import InvalidRequest
 from app.models import MAX_ID_BYTES
 
@@ -18,6 +20,8 @@ _PREFIXES = {
     "attachment": "atc",
     "sdk_hidden_context": "shcx",
 }
+
+_KINDS: dict[str, StoreItemType] = {"client_tool_call": "tool_call", "task": "task", "workflow": "workflow"}
 
 PLACEHOLDER_IDS = frozenset({"__fake_id__"})
 """What the Agents SDK calls every message of a model that gives no ids."""
@@ -45,6 +49,11 @@ def new_id(item_type: str) -> str:
     bits = tick.to_bytes(8) + secrets.token_bytes(8)
     digits = binascii.b2a_base64(bits, newline=False)[:22].translate(_ORDERED).decode()
     return f"{_PREFIXES.get(item_type, item_type)}_{digits}"
+
+
+def id_kind(item_type: str) -> StoreItemType:
+    """Return the kind of id that an item of this type has; all but a few are messages."""
+    return _KINDS.get(item_type, "message")
 
 
 def is_storable(record_id: str) -> bool:

@@ -32,14 +32,15 @@ from app.stores.changes import (
     stored_before,
 )
 from app.stores.codec import dump_again, load_attachment, load_item, load_items, whole_thread
-from app.stores.errors import for_chatkit
+from app.stores.errors import RecordGone, for_chatkit
 from app.stores.ids import is_storable, storable
 
 
 class NeonChatKitStore(ChatStore[ContextT]):
     """ChatKit's storage port, delegating to the repositories of the context's owner.
 
-    Each call is one statement that commits by itself, in one network round trip. ChatKit keeps a
+    Each call is one statement that commits by itself, in one network round trip (two through a
+    pooler, where no statement stays prepared). ChatKit keeps a
     response open while the model talks; no connection is held for that long.
 
     Raises NotFoundError, InvalidRequest (an id that cannot be stored) and StoreUnavailable (the
@@ -127,7 +128,8 @@ class NeonChatKitStore(ChatStore[ContextT]):
         direction = checked_order(order)
         findable(after)
         if not is_storable(thread_id):
-            findable(*((thread_id,) if after is not None else ()))
+            if after is not None:
+                raise RecordGone
             return Page()
         with for_chatkit():
             page = await items.page(thread_id, after=after, limit=clamped(limit), order=direction)

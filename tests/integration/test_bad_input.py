@@ -74,6 +74,12 @@ async def test_a_refused_addition_leaves_the_thread_as_it_was(echo_house: House)
     assert await alice.items(thread_id) == before
 
 
+async def test_a_message_of_nothing_is_refused(echo_house: House) -> None:
+    alice = echo_house.alice
+    assert "empty" in assert_refused(await alice.http.post("/chatkit", content=create("", content=[])), 400)
+    assert await alice.threads() == []
+
+
 async def test_an_unknown_attachment_leaves_no_thread(echo_house: House) -> None:
     alice = echo_house.alice
     refused = await alice.post("threads.create", input=user_input(attachments=["atc_unknown"]))

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from chatkit.types import (
     AssistantMessageItem,
@@ -86,13 +87,18 @@ async def test_no_connection_is_held_while_an_answer_is_being_made(database_url:
         assert len(set(await asyncio.gather(*asking))) == 10
 
 
-async def test_a_server_that_stops_stores_what_was_said(database_url: str) -> None:
+async def test_a_server_that_stops_ends_answers_and_stores_what_they_said(database_url: str) -> None:
     responder = Paused()
-    async with house(database_url, responder) as opened:
-        asking = asyncio.create_task(opened.alice.post("threads.create", input=user_input("Question")))
-        await responder.waiting.wait()
-        (thread,) = await opened.alice.threads()
-    await asyncio.gather(asking, return_exceptions=True)
+    async with httpx.AsyncClient(timeout=20) as http:
+        async with house(database_url, responder) as opened:
+            headers = opened.alice.http.headers
+            asking = asyncio.create_task(
+                http.post(f"{opened.url}/chatkit", json=create_request(), headers=headers)
+            )
+            await responder.waiting.wait()
+            (thread,) = await opened.alice.threads()
+        # The stream was ended, not broken off.
+        assert '"Half "' in (await asking).text
     async with house(database_url) as opened:
         assert await opened.alice.texts(thread["id"]) == ["Question", "Half "]
 

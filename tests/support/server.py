@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 
 from app.chat.responder import Responder
 from app.identity.demo import DemoSignIn
 from app.main import create_app
+from app.serving import server_for
 from app.settings import Settings
 
 Events = list[dict[str, Any]]
@@ -22,7 +22,7 @@ Events = list[dict[str, Any]]
 @asynccontextmanager
 async def serving(app: FastAPI) -> AsyncIterator[str]:
     """Serve an application on a free port and yield its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=5))
+    server = server_for(app, host="127.0.0.1", port=0, patience=0.2, log_level="warning")
     running = asyncio.create_task(server.serve())
     async with asyncio.timeout(10):
         while not server.started:

@@ -66,6 +66,7 @@ def test_verifying_ssl_modes_check_the_certificate(mode: str, check: bool) -> No
         ("host/db", "cannot be read"),
         ("mysql://u:S3cret@h/d", "mysql"),
         ("postgres://u:S3cret@h:x/d", "cannot be read"),
+        ("postgres://u:S3cret@h1,h2/d", "several hosts"),
         ("postgres://u:S3cret@h/d?sslmode=maybe", "sslmode"),
         ("postgres://u:S3cret@h/d?connect_timeout=soon", "connect_timeout"),
         ("postgres://u:S3cret@h/d?pool_size=7", "pool_size"),

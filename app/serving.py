@@ -1,0 +1,47 @@
+"""Running the application under uvicorn, and stopping it without losing a word."""
+
+import asyncio
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.chat.turns import Turns
+
+PATIENCE_SECONDS = 5.0
+# Longer than answers are given, so that they are ended and stored and not broken off.
+_GRACE_SECONDS = 10
+
+
+class Server(uvicorn.Server):
+    """A server that, told to stop, lets answers go on for a while, then ends and stores them."""
+
+    def __init__(self, config: uvicorn.Config, turns: Turns, patience: float) -> None:
+        super().__init__(config)
+        self._turns = turns
+        self._patience = patience
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more requests, and wait for those there are."""
+        closing = asyncio.create_task(self._turns.close(self._patience))
+        await super().shutdown(sockets)
+        await closing
+
+
+def server_for(
+    app: FastAPI, *, host: str, port: int, patience: float = PATIENCE_SECONDS, log_level: str = "info"
+) -> Server:
+    """Return a server for an application made by create_app.
+
+    When it stops, answers in progress may go on for `patience` seconds; then they are stopped, and
+    what they said is stored.
+    """
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level=log_level,
+        server_header=False,
+        timeout_graceful_shutdown=int(patience) + _GRACE_SECONDS,
+    )
+    return Server(config, app.state.services.turns, patience)
