@@ -11,9 +11,10 @@ import uvloop
 
 from app.database.embedded import EmbeddedPostgres
 from app.database.migrations import migrate
-from benchmarks import growth, store_calls, turns
+from benchmarks import growth, over_http, store_calls, turns
 from benchmarks.tables import Table
 
+_PARTS = ["calls", "turns", "http"]
 _LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "uvloop": uvloop.new_event_loop,
     "asyncio": asyncio.new_event_loop,
@@ -39,7 +40,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--parts", nargs="*", choices=["calls", "turns"], default=["calls", "turns"])
+    parser.add_argument("--parts", nargs="*", choices=_PARTS, default=_PARTS)
     parser.add_argument("--growth", action="store_true", help="measure growth too, with a million rows")
     parser.add_argument("--scale", type=float, default=1.0, help="how much longer than usual")
     parser.add_argument("--only", default="", help="of the calls, those whose name contains this")
@@ -62,6 +63,9 @@ def _options() -> argparse.Namespace:
 
 @contextmanager
 def _database(url: str | None, part: str) -> Iterator[str]:
+    if part == "http":  # The demo brings its own.
+        yield ""
+        return
     if url is not None:
         migrate(url)
         yield url
@@ -84,6 +88,8 @@ async def _measure(part: str, url: str, options: argparse.Namespace) -> list[Tab
         return await turns.run(
             url, users=options.users, words=options.words, scale=options.scale, freeze=options.freeze
         )
+    if part == "http":
+        return await over_http.run(options.scale)
     return await growth.run(url)
 
 
