@@ -182,18 +182,6 @@ async def test_placeholder_ids_become_ids_of_ours_in_the_stream_and_in_the_store
         assert "__fake_id__" not in str(events)
 
 
-class HalfAWorkflow(Paused):
-    """Begins a workflow and waits."""
-
-    async def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
-        """Show one step, then wait."""
-        workflow = {"type": "custom", "tasks": [{"type": "custom", "title": "Looking"}]}
-        item = {"id": "wf_1", "thread_id": turn.thread.id, "created_at": NOON, "workflow": workflow}
-        yield Added(item=WorkflowItem.model_validate(item))
-        self.waiting.set()
-        await self.go_on.wait()
-
-
 class HalfOfMany(Paused):
     """Begins a message, a workflow and a widget, notes something in the thread, and waits."""
 
@@ -232,17 +220,6 @@ async def test_all_that_was_shown_before_a_stop_is_kept_in_its_order(database_ur
         assert widget.widget.children[0].value == "AB"
         store = opened.app.state.services.accounts.store
         assert (await store.load_thread(thread["id"], ALICE)).metadata == {"noted": True}
-
-
-async def test_steps_taken_before_a_stop_are_kept(database_url: str) -> None:
-    responder = HalfAWorkflow()
-    async with house(database_url, responder) as opened:
-        async with opened.alice.http.stream("POST", "/chatkit", json=create_request()):
-            await responder.waiting.wait()
-        await all_turns_ended(opened)
-        (thread,) = await opened.alice.threads()
-        items = await stored(opened, thread["id"])
-        assert [item.type for item in items] == ["user_message", "workflow", "sdk_hidden_context"]
 
 
 def test_every_failure_of_ours_has_a_status_of_its_kind() -> None:
