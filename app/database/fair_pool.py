@@ -9,9 +9,11 @@ from weakref import WeakKeyDictionary, WeakSet
 from sqlalchemy import PoolProxiedConnection, event
 from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 _WARM_SECONDS = 5.0
+_DEFAULT_SIZE = 10
 
 
 class FairPool:
@@ -23,7 +25,10 @@ class FairPool:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine.sync_engine
-        self._turns = asyncio.Semaphore(self._engine.pool.size())  # type: ignore[attr-defined]  # QueuePool's
+        # An engine of somebody else's may have a pool without a size, or without idle connections.
+        pool = self._engine.pool
+        self._keeps_idle = isinstance(pool, QueuePool)
+        self._turns = asyncio.Semaphore(pool.size() if isinstance(pool, QueuePool) else _DEFAULT_SIZE)
         self._hollow: WeakSet[Any] = WeakSet()
         """Entries of the pool that lost their connection and open a new one when next used."""
         for name in ("invalidate", "soft_invalidate"):
@@ -94,7 +99,7 @@ class FairPool:
         pool = self._engine.pool
         # Taking an idle connection awaits nothing, and then the greenlet that SQLAlchemy needs to
         # await in is half the cost of the call.
-        if not self._hollow and pool.checkedin():  # type: ignore[attr-defined]  # QueuePool's
+        if self._keeps_idle and not self._hollow and pool.checkedin():  # type: ignore[attr-defined]  # QueuePool's
             try:
                 return pool.connect()
             except MissingGreenlet:

@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import asyncpg
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from app.database import Database, Statement, create_engine
 from app.database.embedded import EmbeddedPostgres
 from app.database.migrations import migrate
+from app.database.urls import parse_database_url
 from app.errors import StoreUnavailable
 from app.stores import NeonChatKitStore
 from benchmarks.wire import Wire
@@ -85,6 +88,20 @@ async def test_a_store_shares_its_engine_with_others(engine: AsyncEngine, owner:
         assert (await connection.execute(text("SELECT count(*) FROM chat_threads"))).scalar_one() == 1
         await connection.invalidate()
     assert await all_items(store, owner) == [message()]
+
+
+@pytest.mark.parametrize(
+    "options", [{"poolclass": NullPool}, {"pool_size": 1}], ids=["no pool", "a small one"]
+)
+async def test_a_store_works_on_an_engine_that_somebody_else_made(
+    database_url: str, owner: Owner, options: dict[str, Any]
+) -> None:
+    engine = create_async_engine(parse_database_url(database_url).url, **options)
+    store = NeonChatKitStore[Owner](engine)
+    await begin(store, owner)
+    await asyncio.gather(*(store.add_thread_item("thr_1", message(f"msg_{n}"), owner) for n in range(20)))
+    assert len(await all_items(store, owner)) == 20
+    await engine.dispose()
 
 
 @pytest_asyncio.fixture
