@@ -54,30 +54,30 @@ class Comparison:
         return self.ours.cpu / self.floor.cpu
 
 
-async def compare(case: Case, both: Stores, near: Stores, calls: int) -> Comparison:
-    """Make `calls` calls on each side in short blocks by turns; `near` prepares them without delay."""
+async def compare(case: Case, both: Stores, calls: int) -> Comparison:
+    """Make `calls` calls on each side in short blocks by turns."""
     comparison = Comparison()
-    await _warm(case, both, near)
+    await _warm(case, both)
     gc.collect()
     size = max(calls // _BLOCKS, 1)
     for block in range(_BLOCKS):
         sides = [(comparison.ours, case.ours), (comparison.floor, case.floor)]
         for side, call in sides if block % 2 else reversed(sides):
-            arguments = [await case.prepare(near) for _ in range(size)]
+            arguments = [await case.prepare(both) for _ in range(size)]
             await side.run(lambda argument, call=call: call(both, argument), arguments)  # type: ignore[misc]
     return comparison
 
 
-async def _warm(case: Case, both: Stores, near: Stores) -> None:
+async def _warm(case: Case, both: Stores) -> None:
     for _ in range(_WARM):
-        ours = await case.ours(both, await case.prepare(near))
-        floor = await case.floor(both, await case.prepare(near))
+        ours = await case.ours(both, await case.prepare(both))
+        floor = await case.floor(both, await case.prepare(both))
         assert not case.reads or ours == floor, f"{case.name}: the floor answers something else"
 
 
 async def round_trips(case: Case, wire: Wire, both: Stores, calls: int = 10) -> float:
     """Return the network round trips of one call of ours on a warm connection."""
-    await _warm(case, both, both)
+    await _warm(case, both)
     count = 0
     for _ in range(calls):
         argument = await case.prepare(both)
