@@ -51,9 +51,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there as well")
     parser.add_argument("--database-url", help="an empty database to use; the default starts one, fsync on")
     parser.add_argument(
-        "--freeze",
+        "--no-freeze",
         action="store_true",
-        help="turns: keep what is there at the start out of garbage collection",
+        help="turns: collect garbage as Python does by default, imports included",
     )
     options = parser.parse_args()
     if options.growth and options.database_url:
@@ -86,7 +86,7 @@ async def _measure(part: str, url: str, options: argparse.Namespace) -> list[Tab
         )
     if part == "turns":
         return await turns.run(
-            url, users=options.users, words=options.words, scale=options.scale, freeze=options.freeze
+            url, users=options.users, words=options.words, scale=options.scale, freeze=not options.no_freeze
         )
     if part == "http":
         return await over_http.run(options.scale)

@@ -54,30 +54,30 @@ class Comparison:
         return self.ours.cpu / self.floor.cpu
 
 
-async def compare(case: Case, both: Stores, calls: int) -> Comparison:
-    """Make `calls` calls on each side in short blocks by turns."""
+async def compare(case: Case, both: Stores, near: Stores, calls: int) -> Comparison:
+    """Make `calls` calls on each side in short blocks by turns; `near` prepares them without delay."""
     comparison = Comparison()
-    await _warm(case, both)
+    await _warm(case, both, near)
     gc.collect()
     size = max(calls // _BLOCKS, 1)
     for block in range(_BLOCKS):
         sides = [(comparison.ours, case.ours), (comparison.floor, case.floor)]
         for side, call in sides if block % 2 else reversed(sides):
-            arguments = [await case.prepare(both) for _ in range(size)]
+            arguments = [await case.prepare(near) for _ in range(size)]
             await side.run(lambda argument, call=call: call(both, argument), arguments)  # type: ignore[misc]
     return comparison
 
 
-async def _warm(case: Case, both: Stores) -> None:
+async def _warm(case: Case, both: Stores, near: Stores) -> None:
     for _ in range(_WARM):
-        ours = await case.ours(both, await case.prepare(both))
-        floor = await case.floor(both, await case.prepare(both))
+        ours = await case.ours(both, await case.prepare(near))
+        floor = await case.floor(both, await case.prepare(near))
         assert not case.reads or ours == floor, f"{case.name}: the floor answers something else"
 
 
 async def round_trips(case: Case, wire: Wire, both: Stores, calls: int = 10) -> float:
     """Return the network round trips of one call of ours on a warm connection."""
-    await _warm(case, both)
+    await _warm(case, both, both)
     count = 0
     for _ in range(calls):
         argument = await case.prepare(both)
@@ -92,15 +92,15 @@ async def run(url: str, *, network_ms: Sequence[float], scale: float, only: str 
     data = await seed(url)
     cases = [case for case in CASES if only in case.name]
     trips = await _count(url, data, cases)
-    async with stores(url, data) as both:
-        near = {case.name: await compare(case, both, int(360 * scale)) for case in cases}
-    tables = [_near_table(near, trips)]
-    for milliseconds in network_ms:
-        calls = max(int(200 * scale / milliseconds), 2 * _BLOCKS)
-        with slow_network(url, milliseconds / 2000) as slow:
-            async with stores(slow, data) as both:
-                far = {case.name: await compare(case, both, calls) for case in cases}
-        tables.append(_far_table(far, milliseconds))
+    async with stores(url, data) as near:
+        results = {case.name: await compare(case, near, near, int(360 * scale)) for case in cases}
+        tables = [_near_table(results, trips)]
+        for milliseconds in network_ms:
+            calls = max(int(200 * scale / milliseconds), _BLOCKS)
+            with slow_network(url, milliseconds / 2000) as slow:
+                async with stores(slow, data) as far:
+                    results = {case.name: await compare(case, far, near, calls) for case in cases}
+            tables.append(_far_table(results, milliseconds))
     return tables
 
 

@@ -201,10 +201,9 @@ async def _fine(turn: Awaitable[bool]) -> bool:
 
 async def run(url: str, *, users: Sequence[int], words: int, scale: float, freeze: bool) -> list[Table]:
     """Measure the three servers in turn for each number of users."""
-    if freeze:
+    if freeze:  # As the server does when it starts; here for all three.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(10_000, 100, 10)
     engine = create_engine(url, pool_size=_CONNECTIONS)
     floor = await FloorStore.connect(url, connections=_CONNECTIONS)
     store = NeonChatKitStore[ChatContext](engine)
