@@ -68,6 +68,8 @@ def create_app(
         # What was imported stays for good: half a million objects that no collection need look at again.
         gc.collect()
         gc.freeze()
+        # A turn makes hundreds of objects that live for milliseconds; the usual 700 is a few turns.
+        gc.set_threshold(10_000, 100, 10)
         yield
         # Under app.serving they have ended by now; under another server they end here.
         await services.turns.close(0)

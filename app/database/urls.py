@@ -48,6 +48,8 @@ def parse_database_url(text: str) -> DatabaseUrl:
         raise InvalidUrl("The database URL names several hosts; name the one to connect to")
     parameters = {name: _single(name, value) for name, value in url.query.items()}
     connect_args = _connect_args(parameters)
+    # The driver would prepare each statement anew every five minutes, with a round trip of its own.
+    connect_args["max_cached_statement_lifetime"] = 0
     pooled = "-pooler." in (url.host or "")
     if pooled:
         # A named prepared statement belongs to a server connection that the pooler may hand to
