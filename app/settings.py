@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
+from limits import parse_many
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -40,8 +41,9 @@ class Settings(BaseSettings):
     chat_database_retry_seconds: PositiveFloat = 10.0
     """How long a statement is run again when its connection dies, before the user sees an error."""
 
-    chat_anonymous: Literal["memory", "deny"] = "memory"
-    """Visitors without an account: kept in memory for the browser session, or refused (401)."""
+    chat_anonymous: Literal["memory", "deny", "persist"] = "memory"
+    """Visitors without an account: kept in memory for the browser session, refused (401), or kept in the
+    database under an id that the browser keeps."""
     chat_responder: Literal["auto", "offline", "echo"] = "auto"
     """What answers. `auto` is `offline`; `echo` repeats, for tests and load runs."""
     chat_max_message_bytes: PositiveInt = 32 * 1024
@@ -52,6 +54,45 @@ class Settings(BaseSettings):
     """What all anonymous conversations together may take; the least recently used goes first."""
     chat_memory_idle_seconds: PositiveFloat = 12 * 3600.0
     """How long an anonymous conversation outlives its visitor's last request."""
+    auth_jwks_url: str | None = None
+    """Where the issuer of sign-in tokens publishes its keys; without it nobody has an account."""
+    auth_issuer: str | None = None
+    """The `iss` of sign-in tokens; required with AUTH_JWKS_URL."""
+    auth_audience: str | None = None
+    """The `aud` of sign-in tokens; required with AUTH_JWKS_URL."""
+    chat_secret: str | None = Field(default=None, repr=False, min_length=32)
+    """Signs visitor ids and download links; unless set, one is made and kept in the database."""
+
+    chat_attachments: Literal["on", "off"] = "on"
+    """Whether messages may carry files."""
+    chat_files_url: str = "file:.data/files"
+    """Where the bytes of attachments are kept: a folder, or `s3://bucket/prefix` with AWS_* settings."""
+    chat_max_attachment_bytes: PositiveInt = 20 * 1024 * 1024
+    """Longest file."""
+    chat_attachment_types: Annotated[tuple[str, ...], NoDecode] = (
+        "image/png",
+        "image/jpeg",
+        "image/gif",
+        "image/webp",
+        "application/pdf",
+        "text/plain",
+        "text/markdown",
+        "text/csv",
+        "application/json",
+    )
+    """Types of files taken, told by their content."""
+    chat_public_url: str | None = None
+    """The address by which browsers reach this server, for links to files; that of the request unless set."""
+
+    chat_rate_limit: str = "3000/minute"
+    """Requests of one owner, like `100/minute` or `10/second;1000/hour`."""
+    chat_rate_limit_per_address: str = "6000/minute"
+    """Requests from one network address; loopback addresses are not counted."""
+    chat_max_streams: PositiveInt = 100
+    """Answers to one owner that may be in progress at once, per process."""
+    redis_url: str | None = Field(default=None, repr=False)
+    """Where the processes of one service count requests together; each counts its own unless set."""
+
     cors_allowed_origins: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """Other origins whose pages may call this server, separated by commas; never `*`."""
 
@@ -62,7 +103,7 @@ class Settings(BaseSettings):
             parse_database_url(value)
         return value
 
-    @field_validator("cors_allowed_origins", mode="before")
+    @field_validator("cors_allowed_origins", "chat_attachment_types", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -75,6 +116,21 @@ class Settings(BaseSettings):
         if "*" in value:
             raise ValueError("name each origin; * would let any site read a visitor's conversations")
         return value
+
+    @field_validator("chat_rate_limit", "chat_rate_limit_per_address")
+    @classmethod
+    def _is_a_rate(cls, value: str) -> str:
+        try:
+            parse_many(value)
+        except ValueError:
+            raise ValueError("not a rate; write it like 100/minute or 10/second;1000/hour") from None
+        return value
+
+    @model_validator(mode="after")
+    def _issuer_is_whole(self) -> Self:
+        if self.auth_jwks_url and not (self.auth_issuer and self.auth_audience):
+            raise ValueError("AUTH_JWKS_URL needs AUTH_ISSUER and AUTH_AUDIENCE beside it")
+        return self
 
     @model_validator(mode="after")
     def _pool_sizes_fit(self) -> Self:
