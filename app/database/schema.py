@@ -5,7 +5,7 @@ from sqlalchemy import column, select, table
 from app.database.database import Database
 from app.database.statement import Statement
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """The revisions under alembic/versions, oldest first. One that is not listed is a newer release's."""
 
 _REVISION = Statement("schema.revision", select(column("version_num")).select_from(table("alembic_version")))
@@ -14,7 +14,7 @@ _REVISION = Statement("schema.revision", select(column("version_num")).select_fr
 async def schema_is_current(database: Database) -> bool:
     """Tell whether every migration that this release needs has run.
 
-    Raises StoreUnavailable, or the driver's error when the database was never migrated.
+    Raises StoreUnavailable, or StatementFailed when the database was never migrated.
     """
     rows = await database.read(_REVISION)
     return bool(rows) and (rows[0][0] == REVISIONS[-1] or rows[0][0] not in REVISIONS)

@@ -1,8 +1,9 @@
 """The tables, as SQLAlchemy models: the one source of every statement and of the schema."""
 
-from app.models.attachment import Attachment
+from app.models.attachment import Attachment, FileRemoval
 from app.models.base import MAX_ID_BYTES, Base
 from app.models.item import ThreadItem
+from app.models.secret import Secret
 from app.models.thread import Thread
 
-__all__ = ["MAX_ID_BYTES", "Attachment", "Base", "Thread", "ThreadItem"]
+__all__ = ["MAX_ID_BYTES", "Attachment", "Base", "FileRemoval", "Secret", "Thread", "ThreadItem"]

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, Index, func, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, DateTime, Index, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, Key, id_lengths
@@ -11,21 +11,47 @@ from app.models.base import Base, Key, id_lengths
 class Attachment(Base):
     """One file of an owner.
 
-    `thread_id` is set once a message that carries the file is saved. It is no foreign key: an
-    attachment is known before its thread, and goes with its thread by the statement that deletes it.
+    `thread_id` and `item_id` are set once a message that carries the file is saved. They are no
+    foreign keys: an attachment is known before its thread, and goes with its thread or its message
+    by the statement that deletes them.
     """
 
     __tablename__ = "chat_attachments"
     __table_args__ = (
         CheckConstraint(id_lengths("user_id", "id", "thread_id"), name="id_lengths"),
-        # The delete of a thread with its attachments.
+        # The delete of a thread, or of one of its messages, with the attachments.
         Index(None, "user_id", "thread_id", postgresql_where=text("thread_id IS NOT NULL")),
+        # The sweep of what was uploaded and never sent.
+        Index(None, "created_at", postgresql_where=text("item_id IS NULL")),
     )
 
     user_id: Mapped[Key] = mapped_column(primary_key=True)
     id: Mapped[Key] = mapped_column(primary_key=True)
     thread_id: Mapped[Key | None]
+    item_id: Mapped[Key | None]
     created_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.clock_timestamp()
     )
+    file_key: Mapped[str | None] = mapped_column(Text, server_default=text("(gen_random_uuid())::text"))
+    """Where the bytes are kept. Nothing of the owner is in it: a claim changes the owner, not the bytes."""
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    """How many bytes there are; nothing while the upload is not complete."""
     payload: Mapped[str] = mapped_column(JSON)
+
+
+class FileRemoval(Base):
+    """Bytes that no attachment names any more.
+
+    Written by the statement that deletes the attachment, and deleted once the bytes are: so a crash
+    in between leaves no file behind.
+    """
+
+    __tablename__ = "chat_file_removals"
+    __table_args__ = (
+        # The sweep takes what is due, whoever it belonged to.
+        Index(None, "due_at"),
+    )
+
+    user_id: Mapped[Key] = mapped_column(primary_key=True)
+    file_key: Mapped[str] = mapped_column(Text, primary_key=True)
+    due_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -31,7 +31,10 @@ class ThreadItem(Base):
 
     __tablename__ = "chat_thread_items"
     __table_args__ = (
-        ForeignKeyConstraint(["user_id", "thread_id"], [Thread.user_id, Thread.id], ondelete="CASCADE"),
+        # A visitor's thread that is claimed gets another owner, and its items with it.
+        ForeignKeyConstraint(
+            ["user_id", "thread_id"], [Thread.user_id, Thread.id], ondelete="CASCADE", onupdate="CASCADE"
+        ),
         CheckConstraint(id_lengths("id"), name="id_lengths"),
         CheckConstraint("feedback IN ('positive', 'negative')", name="feedback"),
         # Pages of a thread in either direction, and the delete of a whole thread.

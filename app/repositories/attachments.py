@@ -1,12 +1,13 @@
 """One owner's attachments."""
 
-from sqlalchemy import JSON, Text, bindparam, cast, delete, literal_column, select
+from sqlalchemy import JSON, BigInteger, Text, bindparam, cast, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.database import Database, Statement
 from app.errors import RecordNotFound
 from app.models import Attachment
-from app.repositories.rows import AttachmentRow
+from app.repositories.files import attachments_gone
+from app.repositories.rows import AttachmentRow, FileRow
 
 _OWNER = bindparam("owner", type_=Text)
 _ATTACHMENT = bindparam("attachment", type_=Text)
@@ -26,7 +27,22 @@ PUT = Statement(
     ),
 )
 LOAD = Statement("attachments.load", select(cast(Attachment.payload, Text)).where(*_IS_IT))
-DELETE = Statement("attachments.delete", delete(Attachment).where(*_IS_IT).returning(literal_column("1")))
+FILE = Statement(
+    "attachments.file",
+    select(cast(Attachment.payload, Text), Attachment.file_key, Attachment.size).where(
+        *_IS_IT, Attachment.file_key.is_not(None)
+    ),
+)
+# The first complete upload stands; a later one of the same attachment changes nothing.
+COMPLETE = Statement(
+    "attachments.complete",
+    update(Attachment)
+    .where(*_IS_IT, Attachment.size.is_(None))
+    .values(payload=cast(bindparam("payload_", type_=Text), JSON), size=bindparam("size_", type_=BigInteger))
+    .returning(literal_column("1")),
+)
+_gone, _removals = attachments_gone(*_IS_IT)
+DELETE = Statement("attachments.delete", select(literal_column("1")).select_from(_gone).add_cte(_removals))
 
 
 class AttachmentRepository:
@@ -55,10 +71,30 @@ class AttachmentRepository:
         """Return an attachment's payload. Raises RecordNotFound."""
         rows = await self._database.read(LOAD, owner=self._user_id, attachment=attachment_id)
         if not rows:
-            raise RecordNotFound("There is no such attachment.")
+            raise _no_such_attachment()
         payload: str = rows[0][0]
         return payload
 
+    async def file(self, attachment_id: str) -> FileRow:
+        """Return an attachment and where its bytes are. Raises RecordNotFound."""
+        rows = await self._database.read(FILE, owner=self._user_id, attachment=attachment_id)
+        if not rows:
+            raise _no_such_attachment()
+        payload, file_key, size = rows[0]
+        return FileRow(payload, file_key, size)
+
+    async def complete(self, attachment_id: str, *, payload: str, size: int) -> bool:
+        """Note that all bytes are there; False when they were before, or the attachment is gone."""
+        return bool(
+            await self._database.write(
+                COMPLETE, owner=self._user_id, attachment=attachment_id, payload_=payload, size_=size
+            )
+        )
+
     async def delete(self, attachment_id: str) -> bool:
-        """Delete an attachment; tell whether it was there."""
+        """Delete an attachment and note its bytes for removal; tell whether it was there."""
         return bool(await self._database.write(DELETE, owner=self._user_id, attachment=attachment_id))
+
+
+def _no_such_attachment() -> RecordNotFound:
+    return RecordNotFound("There is no such attachment.")

@@ -1,7 +1,6 @@
 """One owner's items, thread by thread."""
 
 from collections.abc import Collection
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -28,10 +27,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.dml import ReturningInsert
 
 from app.database import Database, Statement
 from app.errors import RecordNotFound
-from app.models import Thread, ThreadItem
+from app.models import Attachment, Thread, ThreadItem
+from app.repositories.files import attachments_gone
 from app.repositories.rows import ItemRow, Order, Slice, slice_of
 
 _OWNER: ColumnElement[str] = bindparam("owner", type_=Text)
@@ -110,13 +111,23 @@ _new = insert(ThreadItem).from_select(
     ),
     include_defaults=False,
 )
-PUT = Statement(
-    "items.put",
-    _new.on_conflict_do_update(
-        index_elements=[ThreadItem.user_id, ThreadItem.thread_id, ThreadItem.id],
-        set_={"type": _new.excluded.type, "payload": _new.excluded.payload},
-    ).returning(literal_column("1")),
+_put: ReturningInsert[Any] = _new.on_conflict_do_update(
+    index_elements=[ThreadItem.user_id, ThreadItem.thread_id, ThreadItem.id],
+    set_={"type": _new.excluded.type, "payload": _new.excluded.payload},
+).returning(literal_column("1"))
+PUT = Statement("items.put", _put)
+# From here on the files go with the message, and are no orphans any more.
+_bound = (
+    update(Attachment)
+    .where(
+        Attachment.user_id == _OWNER,
+        Attachment.id == func.any(bindparam("files", type_=ARRAY(Text))),
+        exists(select(_thread.c.last_position)),
+    )
+    .values(thread_id=_THREAD, item_id=_ITEM)
+    .cte("bound")
 )
+PUT_WITH_FILES = Statement("items.put_with_files", _put.add_cte(_bound))
 
 LOAD = Statement("items.load", _load())
 
@@ -128,11 +139,13 @@ PAGES = {
     for behind_cursor in (False, True)
 }
 
+_FILES_OF_THREAD = (Attachment.user_id == _OWNER, Attachment.thread_id == _THREAD)
 # With both the id and the position given, either index finds the one row.
 DELETE = Statement(
     "items.delete",
     delete(ThreadItem)
     .where(*_IN_THREAD, ThreadItem.id == _ITEM, ThreadItem.position == _position_of(_ITEM))
+    .add_cte(*attachments_gone(*_FILES_OF_THREAD, Attachment.item_id == _ITEM))
     .returning(literal_column("1")),
 )
 
@@ -143,11 +156,17 @@ _locked_thread = (
     .cte("locked_thread")
 )
 
-DELETE_AFTER = Statement(
-    "items.delete_after",
+_behind = (
     delete(ThreadItem)
     .where(*_IN_THREAD, ThreadItem.position > _position_of(_ITEM), exists(select(_locked_thread.c.id)))
-    .returning(ThreadItem.id, ThreadItem.position),
+    .returning(ThreadItem.id, ThreadItem.position)
+    .cte("behind")
+)
+DELETE_AFTER = Statement(
+    "items.delete_after",
+    select(_behind.c.id)
+    .order_by(_behind.c.position)
+    .add_cte(*attachments_gone(*_FILES_OF_THREAD, Attachment.item_id.in_(select(_behind.c.id)))),
 )
 
 
@@ -217,15 +236,18 @@ class ItemRepository:
     async def put(self, thread_id: str, item: ItemRow) -> None:
         """Append an item, or replace the payload of the one with its id, which keeps its place.
 
+        The attachments it names go with it from then on.
+
         Raises RecordNotFound when the thread is not there; then nothing is stored.
         """
         rows = await self._database.write(
-            PUT,
+            PUT_WITH_FILES if item.files else PUT,
             owner=self._user_id,
             thread=thread_id,
             item=item.id,
             type_=item.type,
             payload_=item.payload,
+            files=item.files,
         )
         if not rows:
             raise RecordNotFound("There is no such conversation.")
@@ -260,7 +282,7 @@ class ItemRepository:
     async def delete_after(self, thread_id: str, item_id: str) -> list[str]:
         """Delete everything added behind an item and return the ids, oldest first; nothing behind none."""
         rows = await self._database.write(DELETE_AFTER, owner=self._user_id, thread=thread_id, item=item_id)
-        return [item_id for item_id, _ in sorted(rows, key=itemgetter(1))]
+        return [row[0] for row in rows]
 
     async def save_feedback(self, thread_id: str, item_ids: Collection[str], kind: str) -> None:
         """Record what the owner thinks of some items, of all of them or, with RecordNotFound, of none."""

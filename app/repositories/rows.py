@@ -1,5 +1,6 @@
 """What repositories take and give: plain values, payloads as JSON text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,6 +59,17 @@ class ItemRow:
     id: str
     type: str
     payload: str
+    files: Sequence[str] = ()
+    """Ids of the attachments that it carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """An attachment and where its bytes are; `size` is None until they are all there."""
+
+    payload: str
+    file_key: str
+    size: int | None
 
 
 @dataclass(frozen=True, slots=True)

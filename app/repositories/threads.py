@@ -1,7 +1,9 @@
 """One owner's threads."""
 
+from datetime import datetime
 from typing import Any
 
+import asyncpg
 from sqlalchemy import (
     ARRAY,
     JSON,
@@ -18,6 +20,7 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
+    true,
     tuple_,
     union_all,
     update,
@@ -27,7 +30,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.database import Database, Statement
 from app.errors import RecordNotFound
-from app.models import Attachment, Thread
+from app.models import Attachment, Thread, ThreadItem
+from app.repositories.files import attachments_gone
 from app.repositories.rows import Order, Slice, ThreadChanges, ThreadRow, slice_of
 
 _OWNER: ColumnElement[str] = bindparam("owner", type_=Text)
@@ -59,7 +63,7 @@ def _merged(column: InstrumentedAttribute[str], patch: str, keys: str) -> Column
     return func.coalesce(merged, cast(literal_column("'{}'"), JSON))
 
 
-def _page(order: Order, *, behind_cursor: bool) -> Select[Any]:
+def _page(order: Order, *timestamps: InstrumentedAttribute[datetime], behind_cursor: bool) -> Select[Any]:
     columns = (Thread.active_at, Thread.id)
     payload, metadata = _loaded()
     page = select(Thread.id)
@@ -72,7 +76,7 @@ def _page(order: Order, *, behind_cursor: bool) -> Select[Any]:
         payload, metadata = (case((is_cursor, null()), else_=column) for column in (payload, metadata))
         key = tuple_(*columns)
         page = page.where(key <= cursor if order == "desc" else key >= cursor)
-    page = page.add_columns(payload, metadata).where(Thread.user_id == _OWNER)
+    page = page.add_columns(payload.label("payload"), metadata, *timestamps).where(Thread.user_id == _OWNER)
     page = page.order_by(*(column.desc() if order == "desc" else column.asc() for column in columns))
     return page.limit(bindparam("limit_", type_=BigInteger))
 
@@ -120,17 +124,75 @@ CHANGE = Statement(
 )
 
 # Items go by the foreign key's cascade, attachments by name.
-_attachments = (
-    delete(Attachment).where(Attachment.user_id == _OWNER, Attachment.thread_id == _THREAD).cte("attachments")
-)
+_attachments = attachments_gone(Attachment.user_id == _OWNER, Attachment.thread_id == _THREAD)
 DELETE = Statement(
     "threads.delete",
-    delete(Thread).where(*_IS_IT).add_cte(_attachments).returning(literal_column("1")),
+    delete(Thread).where(*_IS_IT).add_cte(*_attachments).returning(literal_column("1")),
 )
 
 PAGES = {
     (order, behind_cursor): Statement(
         f"threads.page.{order}{'.after' if behind_cursor else ''}", _page(order, behind_cursor=behind_cursor)
+    )
+    for order in ("asc", "desc")
+    for behind_cursor in (False, True)
+}
+
+
+# What was said last stands within the newest of a thread's items: behind it are steps, tasks, marks.
+_RECENT_ITEMS = 50
+# Enough of a message's JSON for a preview; whole messages would be megabytes for a page of threads.
+_PREVIEW_CHARACTERS = 4096
+MESSAGES = ("user_message", "assistant_message")
+"""The types of items that people and models say something in."""
+
+
+def _summaries(page: Select[*tuple[Any, ...]], name: str, order: Order = "desc") -> Select[*tuple[Any, ...]]:
+    """Return a page of threads, each with the time and the beginning of its last message.
+
+    The messages are looked up for the threads of the page only, and in each thread in the newest of
+    its items only: the number of rows read depends on the size of the page alone.
+    """
+    threads = page.cte(name)
+    recent = (
+        select(ThreadItem.type, ThreadItem.created_at, ThreadItem.payload, ThreadItem.position)
+        .where(ThreadItem.user_id == _OWNER, ThreadItem.thread_id == threads.c.id)
+        .order_by(ThreadItem.position.desc())
+        .limit(literal_column(str(_RECENT_ITEMS)))
+        .correlate(threads)
+        .subquery("recent")
+    )
+    last = (
+        select(
+            recent.c.created_at,
+            func.left(cast(recent.c.payload, Text), literal_column(str(_PREVIEW_CHARACTERS))).label("start"),
+        )
+        .where(recent.c.type.in_([literal_column(f"'{kind}'") for kind in MESSAGES]))
+        .order_by(recent.c.position.desc())
+        .limit(literal_column("1"))
+        .lateral("last")
+    )
+    keys = (threads.c.active_at, threads.c.id)
+    return (
+        select(threads.c.id, threads.c.payload, threads.c.created_at, last.c.created_at, last.c.start)
+        .select_from(threads.outerjoin(last, true()))
+        .order_by(*(key.desc() if order == "desc" else key.asc() for key in keys))
+    )
+
+
+SUMMARY = Statement(
+    "threads.summary",
+    _summaries(
+        select(Thread.id, Thread.active_at, Thread.created_at, _loaded()[0].label("payload")).where(*_IS_IT),
+        "thread",
+    ),
+)
+SUMMARIES = {
+    (order, behind_cursor): Statement(
+        f"threads.summaries.{order}{'.after' if behind_cursor else ''}",
+        _summaries(
+            _page(order, Thread.created_at, Thread.active_at, behind_cursor=behind_cursor), "page", order
+        ),
     )
     for order in ("asc", "desc")
     for behind_cursor in (False, True)
@@ -202,6 +264,27 @@ class ThreadRepository:
             **({} if after is None else {"after_id": after}),
         )
         return slice_of(rows, after=after, limit=limit)
+
+    async def summaries(self, *, after: str | None, limit: int, order: Order) -> Slice:
+        """Return a page like `page`; rows are those of `summary`."""
+        rows = await self._database.read(
+            SUMMARIES[order, after is not None],
+            owner=self._user_id,
+            limit_=limit + (1 if after is None else 2),
+            **({} if after is None else {"after_id": after}),
+        )
+        return slice_of(rows, after=after, limit=limit)
+
+    async def summary(self, thread_id: str) -> asyncpg.Record:
+        """Return id, payload, when the row was made, when its last message was, and how that begins.
+
+        The last two are None in a thread without messages; the beginning is JSON text that is cut
+        somewhere. Raises RecordNotFound.
+        """
+        rows = await self._database.read(SUMMARY, owner=self._user_id, thread=thread_id)
+        if not rows:
+            raise _no_such_thread()
+        return rows[0]
 
     async def delete(self, thread_id: str) -> bool:
         """Delete a thread with its items and attachments; tell whether it was there."""

@@ -5,13 +5,15 @@ from collections.abc import Collection
 from typing import Protocol, cast, get_args
 
 from chatkit.store import Store, StoreItemType
-from chatkit.types import FeedbackKind, ThreadItem, ThreadMetadata
+from chatkit.types import FeedbackKind, Page, ThreadItem, ThreadMetadata
 from typing_extensions import TypeVar
 
 from app.errors import InvalidRequest
+from app.repositories.owners import Counts
 from app.repositories.rows import Order
 from app.stores.errors import RecordGone
 from app.stores.ids import PLACEHOLDER_IDS, id_kind, is_storable, new_id, storable
+from app.stores.summaries import ThreadSummary
 
 LARGEST_PAGE = 100
 
@@ -55,6 +57,24 @@ class ChatStore(Store[ContextT]):
     @abstractmethod
     async def load_feedback(self, thread_id: str, context: ContextT) -> dict[str, FeedbackKind]:
         """Return the feedback given in a thread, by item id, oldest item first."""
+
+    @abstractmethod
+    async def load_summaries(
+        self, limit: int, after: str | None, order: str, context: ContextT
+    ) -> Page[ThreadSummary]:
+        """Return a page of threads in the order of load_threads, with what a list shows of each."""
+
+    @abstractmethod
+    async def load_summary(self, thread_id: str, context: ContextT) -> ThreadSummary:
+        """Return what a list shows of a thread."""
+
+    @abstractmethod
+    async def rename_thread(self, thread_id: str, title: str, context: ContextT) -> None:
+        """Give a thread another title and change nothing else of it."""
+
+    @abstractmethod
+    async def delete_everything(self, context: ContextT) -> Counts:
+        """Delete all that the owner has, and return how much that was."""
 
 
 def owner_of(context: OwnerContext) -> str:

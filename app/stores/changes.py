@@ -73,6 +73,19 @@ def changes_between(before: str, now: str) -> ThreadChanges:
     )
 
 
+def new_title(title: str) -> ThreadChanges:
+    """Return what to write to rename a thread."""
+    title = title.replace("\x00", "\ufffd")
+    return ThreadChanges(
+        title=title,
+        status="",
+        payload=_text({"title": title}),
+        payload_keys=["title"],
+        metadata="{}",
+        metadata_keys=[],
+    )
+
+
 def _patch(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, list[str]]:
     """Return the members to set, as JSON text, and the names of those to set or remove."""
     # Compared as text: in Python 1 equals True and 1.0.

@@ -1,13 +1,17 @@
 """ChatKit's Store in this process's memory, for visitors without an account."""
 
+import json
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import UTC, datetime
 from typing import cast
 
 from chatkit.store import NotFoundError
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
 
+from app.repositories.owners import Counts, ItemCopy, ThreadCopy
 from app.repositories.rows import Order
+from app.repositories.threads import MESSAGES
 from app.stores.base import (
     ChatStore,
     ContextT,
@@ -23,14 +27,17 @@ from app.stores.changes import (
     apply,
     changes_between,
     dump_thread,
+    new_title,
     read_thread,
     remember,
     stored_before,
 )
 from app.stores.codec import dump_again, load_attachment, load_item, load_items
 from app.stores.errors import RecordGone
+from app.stores.handover import copies_of, counts_of
 from app.stores.ids import new_id, storable
 from app.stores.sessions import Session, Sessions, StoredItem, StoredThread, size_of
+from app.stores.summaries import ThreadSummary, summary_of
 
 
 class MemoryStore(ChatStore[ContextT]):
@@ -97,7 +104,8 @@ class MemoryStore(ChatStore[ContextT]):
         more = size_of(thread_id, stored) - (size_of(thread_id, found.stored) if found else 0)
         self._sessions.make_room(owner, session, more, thread_id=thread_id, new_thread=found is None)
         if found is None:
-            found = session.threads[thread_id] = StoredThread(stored, self._sessions.tick())
+            now = datetime.now(UTC)
+            found = session.threads[thread_id] = StoredThread(stored, self._sessions.tick(), now, now)
         self._sessions.account(session, more, found)
         found.stored = stored
 
@@ -105,12 +113,20 @@ class MemoryStore(ChatStore[ContextT]):
         self, limit: int, after: str | None, order: str, context: ContextT
     ) -> Page[ThreadMetadata]:
         """Return a page of threads by last activity, `desc` the newest first; limits are clamped."""
+        page = self._thread_page(limit, after, order, context)
+        data = [read_thread(thread.stored, self._home(context)) for thread in page.data]
+        return Page(data=data, has_more=page.has_more, after=page.after)
+
+    def _thread_page(
+        self, limit: int, after: str | None, order: str, context: ContextT
+    ) -> Page[StoredThread]:
         session = self._sessions.find(owner_of(context))
         threads = session.threads if session else {}
         ids = sorted(threads, key=lambda thread_id: threads[thread_id].active)
         chosen, has_more = _page(ids, after, clamped(limit), checked_order(order))
-        return Page(
-            data=[read_thread(threads[thread_id].stored, self._home(context)) for thread_id in chosen],
+        # Not validated: rows of this store are no Pydantic models.
+        return Page.model_construct(
+            data=[threads[thread_id] for thread_id in chosen],
             has_more=has_more,
             after=chosen[-1] if has_more else None,
         )
@@ -146,8 +162,11 @@ class MemoryStore(ChatStore[ContextT]):
         more = size_of(item.id, payload) - (size_of(item.id, before.payload) if before else 0)
         self._sessions.make_room(owner_of(context), session, more, thread_id=thread_id)
         self._sessions.account(session, more, thread)
-        thread.items[item.id] = StoredItem(payload, before.feedback if before else None)
-        thread.active = self._sessions.tick()
+        now = datetime.now(UTC)
+        thread.items[item.id] = (
+            StoredItem(payload, before.created_at, before.feedback) if before else StoredItem(payload, now)
+        )
+        thread.active, thread.active_at = self._sessions.tick(), now
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: ContextT) -> None:
         """Update an item in its place, or append it."""
@@ -197,6 +216,45 @@ class MemoryStore(ChatStore[ContextT]):
         given = {item_id: item.feedback for item_id, item in items.items() if item.feedback}
         return cast("dict[str, FeedbackKind]", given)
 
+    async def load_summaries(
+        self, limit: int, after: str | None, order: str, context: ContextT
+    ) -> Page[ThreadSummary]:
+        """Return a page of threads in the order of load_threads, with what a list shows of each."""
+        page = self._thread_page(limit, after, order, context)
+        return Page(data=[_summary(thread) for thread in page.data], has_more=page.has_more, after=page.after)
+
+    async def load_summary(self, thread_id: str, context: ContextT) -> ThreadSummary:
+        """Return what a list shows of a thread."""
+        return _summary(self._thread(thread_id, context)[1])
+
+    async def rename_thread(self, thread_id: str, title: str, context: ContextT) -> None:
+        """Give a thread another title and change nothing else of it."""
+        session, found = self._thread(thread_id, context)
+        stored = apply(new_title(title), found.stored)
+        self._store(owner_of(context), session, thread_id, found, stored)
+
+    async def delete_everything(self, context: ContextT) -> Counts:
+        """Delete all that the visitor has, and return how much that was."""
+        session = self._sessions.take(owner_of(context))
+        return Counts() if session is None else counts_of(session)
+
+    async def hand_over(
+        self, context: ContextT, take_in: Callable[[list[ThreadCopy], list[ItemCopy]], Awaitable[Counts]]
+    ) -> Counts:
+        """Give all that a visitor has to `take_in`, all or nothing, once; return what that returns.
+
+        While it runs the visitor has nothing, so that nobody else can take it; when it fails, the
+        visitor has everything again.
+        """
+        session = self._sessions.take(owner_of(context))
+        if session is None:
+            return Counts()
+        try:
+            return await take_in(*copies_of(session))
+        except BaseException:
+            self._sessions.put_back(owner_of(context), session)
+            raise
+
     async def save_attachment(self, attachment: Attachment, context: ContextT) -> None:
         """Insert an attachment's metadata, or replace it."""
         owner = owner_of(context)
@@ -235,6 +293,17 @@ class MemoryStore(ChatStore[ContextT]):
         if item_id not in thread.items:
             raise RecordGone("There is no such message.")
         return thread.items[item_id]
+
+
+def _summary(thread: StoredThread) -> ThreadSummary:
+    messages = ((item, json.loads(item.payload)) for item in reversed(thread.items.values()))
+    last = next((item for item, content in messages if content["type"] in MESSAGES), None)
+    return summary_of(
+        thread.stored,
+        created_at=thread.created_at,
+        last_message_at=last.created_at if last else None,
+        message=last.payload if last else None,
+    )
 
 
 def _page(ids: Sequence[str], after: str | None, limit: int, order: Order) -> tuple[Sequence[str], bool]:

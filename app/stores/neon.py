@@ -1,15 +1,17 @@
 """ChatKit's Store on PostgreSQL."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import cast
 
-from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
+import asyncpg
+from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata, UserMessageItem
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database import Database
 from app.database.database import DEFAULT_RETRY_SECONDS
 from app.repositories.attachments import AttachmentRepository
 from app.repositories.items import ItemRepository
+from app.repositories.owners import Counts, ItemCopy, OwnerRepository, ThreadCopy
 from app.repositories.rows import AttachmentRow, ItemRow
 from app.repositories.threads import ThreadRepository
 from app.stores.base import (
@@ -26,6 +28,7 @@ from app.stores.changes import (
     CreatedThreads,
     changes_between,
     dump_thread,
+    new_title,
     read_thread,
     remember,
     row_of,
@@ -34,6 +37,7 @@ from app.stores.changes import (
 from app.stores.codec import dump_again, load_attachment, load_item, load_items, whole_thread
 from app.stores.errors import RecordGone, for_chatkit
 from app.stores.ids import is_storable, storable
+from app.stores.summaries import ThreadSummary, summary_of
 
 
 class NeonChatKitStore(ChatStore[ContextT]):
@@ -63,6 +67,9 @@ class NeonChatKitStore(ChatStore[ContextT]):
 
     def _attachments(self, context: ContextT) -> AttachmentRepository:
         return AttachmentRepository(self._database, owner_of(context))
+
+    def _all_of(self, context: ContextT) -> OwnerRepository:
+        return OwnerRepository(self._database, owner_of(context))
 
     async def load_thread(self, thread_id: str, context: ContextT) -> ThreadMetadata:
         """Return a thread as it was saved."""
@@ -152,7 +159,7 @@ class NeonChatKitStore(ChatStore[ContextT]):
         findable(thread_id)
         adopt(item)
         with for_chatkit():
-            await items.put(thread_id, ItemRow(item.id, item.type, dump_again(item, load_item)))
+            await items.put(thread_id, ItemRow(item.id, item.type, dump_again(item, load_item), _files(item)))
 
     async def load_item(self, thread_id: str, item_id: str, context: ContextT) -> ThreadItem:
         """Return an item as it was saved."""
@@ -194,6 +201,54 @@ class NeonChatKitStore(ChatStore[ContextT]):
         with for_chatkit():
             return cast("dict[str, FeedbackKind]", await items.feedback(thread_id))
 
+    async def load_summaries(
+        self, limit: int, after: str | None, order: str, context: ContextT
+    ) -> Page[ThreadSummary]:
+        """Return a page of threads in the order of load_threads, with what a list shows of each."""
+        threads = self._threads(context)
+        findable(after)
+        with for_chatkit():
+            page = await threads.summaries(after=after, limit=clamped(limit), order=checked_order(order))
+        return Page(
+            data=[_summary(row) for row in page.rows],
+            has_more=page.has_more,
+            after=page.rows[-1][0] if page.has_more else None,
+        )
+
+    async def load_summary(self, thread_id: str, context: ContextT) -> ThreadSummary:
+        """Return what a list shows of a thread."""
+        threads = self._threads(context)
+        findable(thread_id)
+        with for_chatkit():
+            return _summary(await threads.summary(thread_id))
+
+    async def rename_thread(self, thread_id: str, title: str, context: ContextT) -> None:
+        """Give a thread another title and change nothing else of it."""
+        threads = self._threads(context)
+        findable(thread_id)
+        with for_chatkit():
+            await threads.change(thread_id, new_title(title))
+
+    async def delete_everything(self, context: ContextT) -> Counts:
+        """Delete all that the owner has, and return how much that was."""
+        with for_chatkit():
+            return await self._all_of(context).erase()
+
+    async def claim(self, visitor: ContextT, context: ContextT) -> Counts:
+        """Make all that a visitor has the owner's own, all or nothing, once; return how much that was.
+
+        Raises Conflict when the owner has a thread of the same id.
+        """
+        with for_chatkit():
+            return await self._all_of(context).claim(owner_of(visitor))
+
+    async def take_in(
+        self, threads: Sequence[ThreadCopy], items: Sequence[ItemCopy], context: ContextT
+    ) -> Counts:
+        """Insert threads of another store with their items, all or nothing; known ones stay as they are."""
+        with for_chatkit():
+            return await self._all_of(context).take_in(threads, items)
+
     async def save_attachment(self, attachment: Attachment, context: ContextT) -> None:
         """Insert an attachment's metadata, or replace it."""
         attachments = self._attachments(context)
@@ -218,3 +273,12 @@ class NeonChatKitStore(ChatStore[ContextT]):
         if is_storable(attachment_id):
             with for_chatkit():
                 await attachments.delete(attachment_id)
+
+
+def _files(item: ThreadItem) -> list[str]:
+    return [file.id for file in item.attachments] if isinstance(item, UserMessageItem) else []
+
+
+def _summary(row: asyncpg.Record) -> ThreadSummary:
+    _, payload, created_at, last_message_at, message = row
+    return summary_of(payload, created_at=created_at, last_message_at=last_message_at, message=message)

@@ -4,6 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from app.stores.errors import StoreFull
 
@@ -21,6 +22,7 @@ class StoredItem:
     """One item: its JSON text and what its owner thought of it."""
 
     payload: str
+    created_at: datetime
     feedback: str | None = None
 
 
@@ -30,6 +32,8 @@ class StoredThread:
 
     stored: str
     active: int
+    created_at: datetime
+    active_at: datetime
     items: dict[str, StoredItem] = field(default_factory=dict)
     bytes: int = 0
 
@@ -144,6 +148,25 @@ class Sessions:
         if attachment_id in session.attachments:
             _, payload = session.attachments.pop(attachment_id)
             self.account(session, -size_of(attachment_id, payload))
+
+    def take(self, user_id: str) -> Session | None:
+        """Remove a visitor's session and return it; None when there is none (any more)."""
+        self._expire()
+        session = self._sessions.get(user_id)
+        if session is not None:
+            self._drop(user_id)
+        return session
+
+    def put_back(self, user_id: str, session: Session) -> None:
+        """Return a session that was taken; what the visitor began meanwhile is kept beside it."""
+        begun = self.take(user_id)
+        if begun is not None:
+            for thread_id, thread in begun.threads.items():
+                session.threads.setdefault(thread_id, thread)
+            session.attachments.update(begun.attachments)
+            session.bytes += begun.bytes
+        self._sessions[user_id] = session
+        self.bytes += session.bytes
 
     def _drop_oldest_of(self, session: Session, keep_thread: str | None) -> None:
         thread_id = next((key for key in session.threads if key != keep_thread), None)

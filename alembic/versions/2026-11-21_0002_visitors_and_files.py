@@ -1,0 +1,79 @@
+"""Threads that change owner, and the bytes of attachments.
+
+Serves: the claim of a visitor's threads (items follow by the foreign key), attachments with bytes
+        and their removal, the key that signs visitor ids and links.
+Lock:   chat_thread_items and chat_threads for as long as every item is checked against its thread
+        (about a second for a million). chat_attachments while its index is built: it is small, the
+        releases before took no attachments. The new columns are empty in old rows: nothing is rewritten.
+Undo:   drops the new columns and tables. Bytes of attachments stay where they are, and nothing
+        names them any more; visitor ids and links that were given out stop working.
+
+Revision ID: 0002
+Revises: 0001
+Create Date: 2026-11-21 07:10:00+00:00
+"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from alembic import op
+
+revision: str = "0002"
+down_revision: str | Sequence[str] | None = "0001"
+branch_labels: str | Sequence[str] | None = None
+depends_on: str | Sequence[str] | None = None
+
+_ITEMS = "chat_thread_items"
+_FOREIGN_KEY = "fk_chat_thread_items_user_id_thread_id_chat_threads"
+
+
+def _replace_foreign_key(onupdate: str | None) -> None:
+    op.drop_constraint(_FOREIGN_KEY, _ITEMS)
+    op.create_foreign_key(
+        _FOREIGN_KEY,
+        _ITEMS,
+        "chat_threads",
+        ["user_id", "thread_id"],
+        ["user_id", "id"],
+        ondelete="CASCADE",
+        onupdate=onupdate,
+    )
+
+
+def upgrade() -> None:
+    _replace_foreign_key("CASCADE")
+    op.add_column("chat_attachments", sa.Column("item_id", sa.Text(collation="C")))
+    op.add_column("chat_attachments", sa.Column("file_key", sa.Text()))
+    op.add_column("chat_attachments", sa.Column("size", sa.BigInteger()))
+    # Given with the column, it would be written into every row there is.
+    op.alter_column("chat_attachments", "file_key", server_default=sa.text("(gen_random_uuid())::text"))
+    op.create_table(
+        "chat_file_removals",
+        sa.Column("user_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("file_key", sa.Text(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "file_key", name=op.f("pk_chat_file_removals")),
+    )
+    op.create_index(op.f("ix_chat_file_removals_due_at"), "chat_file_removals", ["due_at"])
+    op.create_table(
+        "chat_secrets",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_chat_secrets")),
+    )
+    op.create_index(
+        op.f("ix_chat_attachments_created_at"),
+        "chat_attachments",
+        ["created_at"],
+        postgresql_where=sa.text("item_id IS NULL"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("chat_secrets")
+    op.drop_table("chat_file_removals")
+    op.drop_index(op.f("ix_chat_attachments_created_at"), "chat_attachments")
+    for column in ("size", "file_key", "item_id"):
+        op.drop_column("chat_attachments", column)
+    _replace_foreign_key(None)

@@ -1,0 +1,46 @@
+"""What leaves a visitor's memory for the database."""
+
+import json
+
+from app.repositories.owners import Counts, ItemCopy, ThreadCopy
+from app.stores.changes import row_of
+from app.stores.sessions import Session
+
+
+def counts_of(session: Session) -> Counts:
+    """Return how much a session holds."""
+    items = sum(len(thread.items) for thread in session.threads.values())
+    return Counts(len(session.threads), items, len(session.attachments))
+
+
+def copies_of(session: Session) -> tuple[list[ThreadCopy], list[ItemCopy]]:
+    """Return a session's threads, and their items in their order."""
+    threads: list[ThreadCopy] = []
+    items: list[ItemCopy] = []
+    for thread in session.threads.values():
+        row = row_of(thread.stored)
+        threads.append(
+            ThreadCopy(
+                row.id,
+                row.title,
+                row.status,
+                row.payload,
+                row.metadata,
+                last_position=len(thread.items),
+                created_at=thread.created_at,
+                active_at=thread.active_at,
+            )
+        )
+        items += [
+            ItemCopy(
+                row.id,
+                item_id,
+                position,
+                json.loads(item.payload)["type"],
+                item.payload,
+                item.feedback,
+                item.created_at,
+            )
+            for position, (item_id, item) in enumerate(thread.items.items(), 1)
+        ]
+    return threads, items
