@@ -9,7 +9,9 @@ BIN := .venv/bin
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-setup: .venv/installed ## Make .venv from the lock files.
+ACCOUNTS := auth-server/node_modules/.installed
+
+setup: .venv/installed $(ACCOUNTS) ## Make .venv, and auth-server/node_modules, from the lock files.
 
 .venv/installed: requirements-dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "chatkit-neon needs Python 3.11 or newer: make PYTHON=python3.12 …")'
@@ -18,6 +20,12 @@ setup: .venv/installed ## Make .venv from the lock files.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
+# Without Node.js everything but accounts works.
+$(ACCOUNTS): auth-server/package.json auth-server/package-lock.json
+	@if node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null; then \
+	  cd auth-server && npm ci --no-audit --no-fund --loglevel=error >/dev/null && touch node_modules/.installed; \
+	else echo "Accounts need Node.js 20 or newer, with npm; the rest works without." >&2; fi
+
 demo: setup ## Everything on http://127.0.0.1:8000 with demo sign-in; data stays in .data/.
 	$(BIN)/chatkit-neon demo
 
@@ -25,10 +33,11 @@ check: setup ## Format, lint, types, lock files.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	cd auth-server && npm run --silent check
 	scripts/check-locks
 
 test: check ## Every check and every test, on a throwaway PostgreSQL.
-	scripts/install-browser
+	scripts/install-packages
 	$(BIN)/pytest
 
 bench: setup ## Measure each Store call and whole turns; needs about three minutes.
@@ -39,4 +48,4 @@ lock: ## Rewrite the lock files from pyproject.toml.
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --extra dev pyproject.toml -c requirements.txt -o requirements-dev.txt
 
 clean: ## Remove what the other targets made, but never .data/.
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv auth-server/node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

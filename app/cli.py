@@ -4,12 +4,16 @@ import argparse
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+from fastapi import FastAPI
 from pydantic import ValidationError
 
 from app.database.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from app.database.migrations import migrate
+from app.demo.accounts import accounts_server
+from app.demo.auth_server import AuthServer, AuthServerError
 from app.identity.demo import DemoSignIn
 from app.main import create_app
 from app.serving import server_for
@@ -47,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    _run(Settings(), options)
+    _run(create_app(Settings()), options)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -60,16 +64,41 @@ def _demo(options: argparse.Namespace) -> int:
         return 1
     if not socket.gethostbyname(options.host).startswith("127."):
         print("Whoever reaches this address can sign in as a demo user.", file=sys.stderr)
-    with EmbeddedPostgres(options.data) as postgres:
+    with ExitStack() as running:
+        postgres = running.enter_context(EmbeddedPostgres(options.data))
         migrate(postgres.url)
-        settings = Settings(database_url=postgres.url, database_url_unpooled=None)
+        accounts = _accounts(running, options, postgres.url)
+        settings = _demo_settings(options, postgres.url, accounts)
+        app = create_app(settings, demo=DemoSignIn(), auth_server=accounts.url if accounts else None)
         print(f"The demo is on http://{options.host}:{options.port}; Ctrl+C stops it.", flush=True)
-        _run(settings, options, DemoSignIn())
+        _run(app, options)
     return 0
 
 
-def _run(settings: Settings, options: argparse.Namespace, demo: DemoSignIn | None = None) -> None:
-    server_for(create_app(settings, demo=demo), host=options.host, port=options.port).run()
+def _accounts(running: ExitStack, options: argparse.Namespace, postgres_url: str) -> AuthServer | None:
+    """Start the auth server; without it the demo's two users are there all the same."""
+    try:
+        return running.enter_context(
+            accounts_server(options.data, postgres_url=postgres_url, host=options.host, port=options.port)
+        )
+    except AuthServerError as error:
+        print(f"The demo goes on without accounts of your own. {error}", file=sys.stderr)
+        return None
+
+
+def _demo_settings(options: argparse.Namespace, postgres_url: str, accounts: AuthServer | None) -> Settings:
+    settings = Settings(database_url=postgres_url, database_url_unpooled=None)
+    own: dict[str, str] = {}
+    if accounts is not None:
+        own["auth_jwks_url"] = accounts.jwks_url
+        own["auth_issuer"] = own["auth_audience"] = accounts.public_url
+    if "chat_files_url" not in settings.model_fields_set:
+        own["chat_files_url"] = f"file:{options.data / 'files'}"
+    return settings.model_copy(update=own)
+
+
+def _run(app: FastAPI, options: argparse.Namespace) -> None:
+    server_for(app, host=options.host, port=options.port).run()
 
 
 def _is_free(host: str, port: int) -> bool:

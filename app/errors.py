@@ -7,7 +7,12 @@ ChatHistoryError
 ├── TooLarge              413  more bytes than this server takes
 ├── Conflict              409  right request, wrong moment (locked thread, nothing to answer)
 ├── NotSupported          400  this server was not set up for it
+├── UnsupportedFile       415  not a type of file that this server takes
 ├── Unauthorized          401  who is asking is unknown
+├── Forbidden             403  who is asking is known, and may not
+├── RequestTimeout        408  the request did not arrive in time
+├── TooManyRequests       429  more at once, or per minute, than this server allows
+├── IssuerUnavailable     503  who issues sign-in tokens did not answer
 └── StoreUnavailable      503  the database did not answer in time
 
 Everything else is a bug and stays a 500. Messages are written for the person who caused the
@@ -24,6 +29,8 @@ class ChatHistoryError(Exception):
     code: ClassVar[str] = "error"
     allow_retry: ClassVar[bool] = False
     """Whether the same request may succeed later, unchanged."""
+    retry_after: int | None = None
+    """In how many seconds it may, when that is known."""
 
 
 class RecordNotFound(ChatHistoryError):
@@ -67,11 +74,55 @@ class NotSupported(ChatHistoryError):
     code = "not_supported"
 
 
+class UnsupportedFile(ChatHistoryError):
+    """Not a type of file that this server takes."""
+
+    status_code = 415
+    code = "unsupported_file"
+
+
 class Unauthorized(ChatHistoryError):
     """Who is asking is unknown."""
 
     status_code = 401
     code = "unauthorized"
+
+
+class Forbidden(ChatHistoryError):
+    """Who is asking is known, and may not do this."""
+
+    status_code = 403
+    code = "forbidden"
+
+
+class RequestTimeout(ChatHistoryError):
+    """The request did not arrive in time."""
+
+    status_code = 408
+    code = "request_timeout"
+    allow_retry = True
+
+
+class TooManyRequests(ChatHistoryError):
+    """More at once, or in some time, than this server allows; `retry_after` seconds later it may be fine."""
+
+    status_code = 429
+    code = "too_many_requests"
+    allow_retry = True
+    retry_after: int
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = max(retry_after, 1)
+
+
+class IssuerUnavailable(ChatHistoryError):
+    """Whether a token is good cannot be known now: its issuer's keys are not here, and cannot be fetched."""
+
+    status_code = 503
+    code = "unavailable"
+    allow_retry = True
+    retry_after = 5
 
 
 class StoreUnavailable(ChatHistoryError):
@@ -80,3 +131,4 @@ class StoreUnavailable(ChatHistoryError):
     status_code = 503
     code = "unavailable"
     allow_retry = True
+    retry_after = 5

@@ -7,6 +7,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.chat.turns import Turns
+from app.logs import configure_logs
 
 PATIENCE_SECONDS = 5.0
 # Longer than answers are given, so that they are ended and stored and not broken off.
@@ -34,13 +35,15 @@ def server_for(
     """Return a server for an application made by create_app.
 
     When it stops, answers in progress may go on for `patience` seconds; then they are stopped, and
-    what they said is stored.
+    what they said is stored. Logs of this process go to stderr from now on (see app.logs).
     """
+    configure_logs(log_level)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         log_level=log_level,
+        log_config=None,
         server_header=False,
         timeout_graceful_shutdown=int(patience) + _GRACE_SECONDS,
     )

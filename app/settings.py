@@ -1,13 +1,19 @@
 """Every setting of the server, read once, from the environment or `.env`."""
 
+import re
 from typing import Annotated, Literal, Self
 
 from limits import parse_many
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from redis.asyncio.connection import parse_url as parse_redis_url
 
 from app.database.urls import parse_database_url
+from app.files.urls import parse_files_url
 
+# As browsers write it: no path, no slash at the end, nothing in capitals.
+_ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 _READING = SettingsConfigDict(
     env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
 )
@@ -112,9 +118,36 @@ class Settings(BaseSettings):
 
     @field_validator("cors_allowed_origins")
     @classmethod
-    def _no_wildcard(cls, value: list[str]) -> list[str]:
-        if "*" in value:
-            raise ValueError("name each origin; * would let any site read a visitor's conversations")
+    def _are_origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            if "*" in origin:
+                raise ValueError("name each origin; * would let any site read a visitor's conversations")
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is not an origin; write it like https://www.example.com")
+        return value
+
+    @field_validator("chat_files_url")
+    @classmethod
+    def _is_a_place_for_files(cls, value: str) -> str:
+        parse_files_url(value)
+        return value
+
+    @field_validator("auth_jwks_url", "chat_public_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        # Not the value itself: what is wrong with it may be a password in the wrong place.
+        if value is not None and not value.startswith(("https://", "http://")):
+            raise ValueError("not an address that begins with https:// or http://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_a_redis_url(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                parse_redis_url(value)
+        except ValueError:
+            raise ValueError("not a Redis address; write it like redis://host:6379") from None
         return value
 
     @field_validator("chat_rate_limit", "chat_rate_limit_per_address")
@@ -137,6 +170,14 @@ class Settings(BaseSettings):
         if self.chat_pool_min_size > self.chat_pool_max_size:
             raise ValueError("CHAT_POOL_MIN_SIZE is larger than CHAT_POOL_MAX_SIZE")
         return self
+
+
+def wrong(setting: str, message: str) -> ValidationError:
+    """Return the error for a setting that turns out wrong when it is used."""
+    problem = InitErrorDetails(
+        type=PydanticCustomError("wrong", "{why}", {"why": message}), loc=(setting,), input=None
+    )
+    return ValidationError.from_exception_data("Settings", [problem], hide_input=True)
 
 
 def explain(error: ValidationError) -> str:

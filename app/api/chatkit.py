@@ -8,16 +8,28 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive
 
 from app.api.body import read_body
-from app.api.services import CurrentCaller, CurrentServices, remember_session
+from app.api.callers import CurrentCaller, CurrentContext, quota_of, remember
+from app.api.openapi import CHATKIT_ANSWER, CHATKIT_BODY
+from app.api.schemas import failures
+from app.api.services import CurrentServices
 from app.chat.failures import error_event
 from app.chat.turns import RunningTurn
+from app.errors import Conflict, RecordNotFound, RequestTimeout, TooLarge, UnsupportedFile
 
 router = APIRouter()
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-@router.post("/chatkit")
-async def chatkit(request: Request, services: CurrentServices, caller: CurrentCaller) -> Response:
+@router.post(
+    "/chatkit",
+    tags=["chatkit"],
+    response_class=Response,
+    responses=CHATKIT_ANSWER | failures(RecordNotFound, RequestTimeout, Conflict, TooLarge, UnsupportedFile),
+    openapi_extra=CHATKIT_BODY,
+)
+async def chatkit(
+    request: Request, services: CurrentServices, caller: CurrentCaller, context: CurrentContext
+) -> Response:
     """Serve one request of the ChatKit protocol.
 
     Answers with JSON, or with server-sent events for a request that is answered by a stream. What
@@ -25,14 +37,14 @@ async def chatkit(request: Request, services: CurrentServices, caller: CurrentCa
     `{"error": {"code", "message"}}`; later failures are `error` events in the stream.
     """
     body = await read_body(request, services.settings.chat_max_request_bytes)
-    result = await services.process(body, caller)
+    result = await services.server_for(caller).process(body, context)
     if isinstance(result, NonStreamingResult):
         response = Response(result.json, media_type="application/json")
     else:
-        turn = services.turns.start(aiter(result), _last_words)
+        turn = services.turns.start(quota_of(caller), aiter(result), _last_words)
         first = await _first(turn)
         response = TurnResponse(first, turn)
-    remember_session(request, response, caller)
+    remember(request, response, services, caller)
     return response
 
 

@@ -7,11 +7,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import ChatHistoryError, RecordNotFound, StoreUnavailable, Unauthorized
+from app.errors import ChatHistoryError, RecordNotFound, RequestTimeout, Unauthorized
 
 logger = logging.getLogger(__name__)
-_RETRY_SECONDS = "5"
 
 
 def error_response(error: ChatHistoryError) -> JSONResponse:
@@ -19,8 +19,11 @@ def error_response(error: ChatHistoryError) -> JSONResponse:
     headers = {}
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, StoreUnavailable):
-        headers["Retry-After"] = _RETRY_SECONDS
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, RequestTimeout):
+        # The rest of the body would be read as the next request.
+        headers["Connection"] = "close"
     return _response(error.status_code, error.code, str(error), headers)
 
 
@@ -50,15 +53,42 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
     return _response(error.status_code, code, str(error.detail), dict(error.headers or {}))
 
 
-async def _bug(request: Request, error: Exception) -> JSONResponse:
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _response(500, "internal", "Something went wrong on the server. Please try again.")
+class BugsAnswered:
+    """Answers whatever nobody expected with a 500 that shows nothing of it.
+
+    Starlette's own place for this is outside of all middleware: its answers would have no CORS
+    headers, so that a page elsewhere could not read them, and no security headers either.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request. An exception that comes after the answer began is the server's to log."""
+        begun = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        except Exception as error:
+            if begun or scope["type"] != "http":
+                raise
+            logger.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            response = _response(500, "internal", "Something went wrong on the server. Please try again.")
+            await response(scope, receive, send)
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Register how each kind of failure is answered; none shows anything of the inside."""
+    """Register how each kind of failure is answered; none shows anything of the inside.
+
+    Call it before other middleware is added, so that answers to bugs pass through that too.
+    """
+    app.add_middleware(BugsAnswered)
     app.add_exception_handler(ChatHistoryError, _known)
     app.add_exception_handler(NotFoundError, _not_found)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _bug)

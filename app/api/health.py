@@ -2,16 +2,17 @@
 
 import logging
 
-import asyncpg
 from fastapi import APIRouter
 from pydantic import BaseModel
 
 from app.api.services import CurrentServices
+from app.database.failures import StatementFailed
 from app.database.schema import schema_is_current
 from app.errors import StoreUnavailable
 
 router = APIRouter()
 logger = logging.getLogger(__name__)
+_NO_SUCH_TABLE = "42P01"
 
 
 class Health(BaseModel):
@@ -31,11 +32,11 @@ async def readyz(services: CurrentServices) -> Health:
     """Answer when the database answers with the schema of this release; send no traffic when this fails."""
     try:
         current = await schema_is_current(services.health)
-    except asyncpg.UndefinedTableError:
+    except StatementFailed as error:
+        if error.sqlstate != _NO_SUCH_TABLE:
+            logger.warning("The database refuses: %s", error)
+            raise StoreUnavailable("The database does not let this server in. Its log says why.") from None
         current = False
-    except asyncpg.PostgresError as error:
-        logger.warning("The database refuses: %s", error)
-        raise StoreUnavailable("The database does not let this server in. Its log says why.") from None
     if not current:
         raise StoreUnavailable("The database schema is behind this release. Run: alembic upgrade head")
     return Health(status="ready")

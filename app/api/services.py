@@ -3,16 +3,20 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from chatkit.server import NonStreamingResult, StreamingResult
-from fastapi import Cookie, Depends, Header, Request, Response
+from fastapi import Depends, Request
 
 from app.chat.context import ChatContext
 from app.chat.server import HistoryServer
 from app.chat.turns import Turns
 from app.database import Database
-from app.identity.caller import SESSION_COOKIE, Caller, Identity
+from app.files.carry import Handover
+from app.files.links import Links
+from app.files.sweep import Sweeper
+from app.identity.caller import Caller, Identity
+from app.identity.secret import ServiceSecret
+from app.limits import RateLimits
 from app.settings import Settings
-from app.stores import ChatStore
+from app.stores import ChatStore, MemoryStore, NeonChatKitStore
 
 
 @dataclass(frozen=True)
@@ -21,25 +25,29 @@ class Services:
 
     settings: Settings
     identity: Identity
+    secret: ServiceSecret
     health: Database
     """The database, asked with little patience."""
     accounts: HistoryServer
-    """Serves signed-in users, from the database."""
+    """Serves those whose conversations are in the database: accounts, and visitors who keep an id."""
     visitors: HistoryServer
-    """Serves anonymous visitors, from memory."""
+    """Serves visitors whose conversations are in memory."""
+    accounts_store: NeonChatKitStore[ChatContext]
+    visitors_store: MemoryStore[ChatContext]
+    handover: Handover[ChatContext]
+    """From the visitors' memory into the database."""
+    links: Links
+    sweeper: Sweeper
     turns: Turns
+    limits: RateLimits
 
     def server_for(self, caller: Caller) -> HistoryServer:
         """Return the ChatKit server with this caller's conversations."""
-        return self.visitors if caller.anonymous else self.accounts
+        return self.visitors if caller.kind == "session" else self.accounts
 
     def store_for(self, caller: Caller) -> ChatStore[ChatContext]:
         """Return the store with this caller's conversations."""
         return self.server_for(caller).store
-
-    async def process(self, body: bytes, caller: Caller) -> StreamingResult | NonStreamingResult:
-        """Serve one ChatKit request of a caller."""
-        return await self.server_for(caller).process(body, ChatContext(caller.user_id))
 
 
 def services_of(request: Request) -> Services:
@@ -48,30 +56,4 @@ def services_of(request: Request) -> Services:
     return services
 
 
-def caller_of(
-    request: Request,
-    response: Response,
-    services: Annotated[Services, Depends(services_of)],
-    authorization: Annotated[str | None, Header()] = None,
-    chat_session: Annotated[str | None, Cookie(alias=SESSION_COOKIE)] = None,
-) -> Caller:
-    """Return who is asking, and have a new visitor's browser keep the session."""
-    caller = services.identity.caller(authorization, chat_session)
-    remember_session(request, response, caller)
-    return caller
-
-
-def remember_session(request: Request, response: Response, caller: Caller) -> None:
-    """Set the session cookie of a visitor who is new; it ends with the browser session."""
-    if caller.new_session is not None:
-        response.set_cookie(
-            SESSION_COOKIE,
-            caller.new_session,
-            httponly=True,
-            samesite="lax",
-            secure=request.url.scheme == "https",
-        )
-
-
 CurrentServices = Annotated[Services, Depends(services_of)]
-CurrentCaller = Annotated[Caller, Depends(caller_of)]

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ChatContext:
-    """Who is asking."""
+    """Who is asking, and from where."""
 
     user_id: str
     """The owner of everything this request reads or writes."""
+    base_url: str = "http://127.0.0.1:8000"
+    """The address by which the browser reaches this server, for links to files."""

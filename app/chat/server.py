@@ -6,19 +6,26 @@ from typing import Any
 
 import anyio
 from chatkit.actions import Action
-from chatkit.server import ChatKitServer, NonStreamingResult, StreamingResult
+from chatkit.server import DEFAULT_PAGE_SIZE, ChatKitServer, NonStreamingResult, StreamingResult
 from chatkit.store import AttachmentStore
 from chatkit.types import (
+    Attachment,
+    AttachmentsCreateReq,
     AudioInput,
     ChatKitReq,
     ErrorEvent,
     FeedbackKind,
+    HiddenContextItem,
+    ItemsListReq,
+    NonStreamingReq,
     Page,
+    SDKHiddenContextItem,
     StreamingReq,
     SyncCustomActionResponse,
     Thread,
     ThreadCreatedEvent,
     ThreadItem,
+    ThreadItemDoneEvent,
     ThreadItemUpdatedEvent,
     ThreadMetadata,
     ThreadsAddUserMessageReq,
@@ -26,6 +33,7 @@ from chatkit.types import (
     ThreadsRetryAfterItemReq,
     ThreadStreamEvent,
     TranscriptionResult,
+    UserMessageInput,
     UserMessageItem,
     WidgetItem,
     is_streaming_req,
@@ -37,9 +45,12 @@ from app.chat.failures import FAILED, readable, refusal_of
 from app.chat.item_ids import own_ids
 from app.chat.pending import apply_update, finishing, shows_something
 from app.chat.responder import Responder, Turn
-from app.errors import Conflict, NotSupported
+from app.errors import Conflict, InvalidRequest, NotSupported
+from app.files.store import FileStore
 from app.stores import ChatStore
 from app.stores.ids import id_kind
+
+_MOST_FILES = 20
 
 
 class HistoryServer(ChatKitServer[ChatContext]):
@@ -52,9 +63,16 @@ class HistoryServer(ChatKitServer[ChatContext]):
     store: ChatStore[ChatContext]
 
     def __init__(
-        self, store: ChatStore[ChatContext], responder: Responder, *, max_message_bytes: int
+        self,
+        store: ChatStore[ChatContext],
+        responder: Responder,
+        *,
+        max_message_bytes: int,
+        files: FileStore[ChatContext] | None = None,
     ) -> None:
-        super().__init__(store)
+        """Serve the conversations of a store. Without `files`, attachments are refused."""
+        super().__init__(store, files)
+        self._files = files
         self._responder = responder
         self._max_message_bytes = max_message_bytes
 
@@ -101,6 +119,20 @@ class HistoryServer(ChatKitServer[ChatContext]):
             await self.store.save_item(thread.id, result.updated_item, context=context)
         return result
 
+    async def item_page(
+        self, thread_id: str, after: str | None, limit: int, order: str, context: ChatContext
+    ) -> Page[ThreadItem]:
+        """Return a page of a thread without the items that are for the model only.
+
+        Pictures in it have links that work for a while from now.
+        """
+        page = await self.store.load_thread_items(thread_id, after, limit, order, context)
+        hidden = (HiddenContextItem, SDKHiddenContextItem)
+        page.data = [
+            await self._given_out(item, context) for item in page.data if not isinstance(item, hidden)
+        ]
+        return page
+
     async def add_feedback(
         self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: ChatContext
     ) -> None:
@@ -111,10 +143,64 @@ class HistoryServer(ChatKitServer[ChatContext]):
         """Refuse: nothing here understands speech."""
         raise NotSupported("This server does not transcribe speech. Please type your message.")
 
-    def _get_attachment_store(self) -> AttachmentStore[ChatContext]:
-        if self.attachment_store is None:
+    @property
+    def files(self) -> FileStore[ChatContext]:
+        """The attachments of this server's store. Raises NotSupported when none are taken."""
+        if self._files is None:
             raise NotSupported("This server does not take attachments.")
-        return self.attachment_store
+        return self._files
+
+    def _get_attachment_store(self) -> AttachmentStore[ChatContext]:
+        return self.files
+
+    async def _given_out(self, item: ThreadItem, context: ChatContext) -> ThreadItem:
+        """Return an item with links that work now. The stored one has none, and stays as it is."""
+        if self._files is None or not isinstance(item, UserMessageItem) or not item.attachments:
+            return item
+        linked = [await self._files.with_links(attachment, context) for attachment in item.attachments]
+        return item.model_copy(update={"attachments": linked})
+
+    async def _load_full_thread(self, thread_id: str, context: ChatContext) -> Thread:
+        thread = await self.store.load_thread(thread_id, context=context)
+        items = await self.item_page(thread_id, None, DEFAULT_PAGE_SIZE, "asc", context)
+        return Thread(**thread.model_dump(), items=items)
+
+    async def _process_non_streaming(self, request: NonStreamingReq, context: ChatContext) -> bytes:
+        match request:
+            case AttachmentsCreateReq():
+                # The SDK would store it once more, with the links.
+                return self._serialize(await self.files.create_attachment(request.params, context))
+            case ItemsListReq(params=asked):
+                limit = asked.limit or DEFAULT_PAGE_SIZE
+                page = await self.item_page(asked.thread_id, asked.after, limit, asked.order, context)
+                return self._serialize(page)
+            case _:
+                return await super()._process_non_streaming(request, context)
+
+    async def _build_user_message_item(
+        self,
+        input: UserMessageInput,  # noqa: A002 - the SDK's name
+        thread: ThreadMetadata,
+        context: ChatContext,
+    ) -> UserMessageItem:
+        attachments = await self._sendable(list(dict.fromkeys(input.attachments)), context)
+        words = input.model_copy(update={"attachments": []})
+        item = await super()._build_user_message_item(words, thread, context)
+        item.attachments = [file.model_copy(update={"thread_id": thread.id}) for file in attachments]
+        return item
+
+    async def _sendable(self, attachment_ids: list[str], context: ChatContext) -> list[Attachment]:
+        """Return attachments that a message may carry: the owner's own, all their bytes here."""
+        if len(attachment_ids) > _MOST_FILES:
+            raise InvalidRequest(f"A message can carry at most {_MOST_FILES} files.")
+        found = [await self.files.load(attachment_id, context) for attachment_id in attachment_ids]
+        for file in found:
+            if file.size is None:
+                raise Conflict(
+                    f"The file {file.attachment.name!r} has not arrived yet. "
+                    "Please wait until it is uploaded, or remove it."
+                )
+        return [file.attachment for file in found]
 
     async def handle_stream_cancelled(
         self, thread: ThreadMetadata, pending_items: list[ThreadItem], context: ChatContext
@@ -143,7 +229,11 @@ class HistoryServer(ChatKitServer[ChatContext]):
             async for event in self._events_of(request, context):
                 if isinstance(event, ErrorEvent) and event.message is None:
                     event.message = FAILED
-                yield event
+                if isinstance(event, ThreadItemDoneEvent):
+                    # Another event: the SDK goes on to work with the item of this one.
+                    yield ThreadItemDoneEvent(item=await self._given_out(event.item, context))
+                else:
+                    yield event
         except ValueError as error:
             raise refusal_of(request, error) from error
 
@@ -168,7 +258,7 @@ class HistoryServer(ChatKitServer[ChatContext]):
             created_at=datetime.now(),  # noqa: DTZ005 - the SDK's own, naive local time
             items=Page(),
         )
-        # Loads the attachments it names: an unknown one is refused before there is a thread.
+        # Loads the attachments it names: one that cannot be sent is refused before there is a thread.
         item = await self._build_user_message_item(message, thread, context)
         await self.store.save_thread(thread, context=context)
         yield ThreadCreatedEvent(thread=self._to_thread_response(thread))

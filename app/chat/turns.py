@@ -1,9 +1,14 @@
 """Turns in progress, each in a task of its own: losing the client does not lose the answer's words."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
 import anyio
+
+from app.errors import TooManyRequests
+
+_RETRY_SECONDS = 2
 
 
 class RunningTurn:
@@ -51,18 +56,37 @@ class RunningTurn:
 
 
 class Turns:
-    """All turns in progress of this process."""
+    """All turns in progress of this process, at most so many of one owner at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_per_owner: int = 100) -> None:
+        self._most_per_owner = most_per_owner
         self._tasks: dict[asyncio.Task[None], RunningTurn] = {}
+        self._owners: Counter[str] = Counter()
 
-    def start(self, chunks: AsyncIterator[bytes], last_words: Callable[[Exception], bytes]) -> RunningTurn:
-        """Begin to produce a stream. `last_words` makes the chunk that ends one that fails after it began."""
+    def start(
+        self, owner: str, chunks: AsyncIterator[bytes], last_words: Callable[[Exception], bytes]
+    ) -> RunningTurn:
+        """Begin to produce a stream. `last_words` makes the chunk that ends one that fails after it began.
+
+        The turn counts as its owner's until its task has ended, which may be after its reader left.
+        Raises TooManyRequests before anything of the stream has run.
+        """
+        if self.of(owner) >= self._most_per_owner:
+            raise TooManyRequests(
+                "Too many of your messages are being answered right now. "
+                "Please wait until one of the answers has ended.",
+                retry_after=_RETRY_SECONDS,
+            )
         turn = RunningTurn(chunks, last_words)
         task = asyncio.create_task(turn.run())
         self._tasks[task] = turn
-        task.add_done_callback(self._tasks.pop)
+        self._owners[owner] += 1
+        task.add_done_callback(lambda ended: self._ended(ended, owner))
         return turn
+
+    def of(self, owner: str) -> int:
+        """Return how many turns of an owner are in progress."""
+        return self._owners[owner]
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -75,3 +99,9 @@ class Turns:
             turn.abandon()
         if self._tasks:
             await asyncio.wait(list(self._tasks))
+
+    def _ended(self, task: asyncio.Task[None], owner: str) -> None:
+        del self._tasks[task]
+        self._owners[owner] -= 1
+        if not self._owners[owner]:
+            del self._owners[owner]

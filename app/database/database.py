@@ -9,7 +9,7 @@ import anyio
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.database.failures import is_transient, spoils_connection
+from app.database.failures import StatementFailed, is_transient, spoils_connection, told_by_driver
 from app.database.fair_pool import FairPool
 from app.database.statement import Statement
 from app.errors import StoreUnavailable
@@ -25,7 +25,8 @@ class Database:
 
     Every statement is its own transaction and safe to send twice, so one that dies with its
     connection is run again, with backoff, for up to `retry_seconds`: a suspended compute, a
-    failover and a pooler restart cost a delay. After that StoreUnavailable.
+    failover and a pooler restart cost a delay. After that StoreUnavailable. A failure that would
+    come again is StatementFailed.
     """
 
     def __init__(self, engine: AsyncEngine, *, retry_seconds: float = DEFAULT_RETRY_SECONDS) -> None:
@@ -59,6 +60,8 @@ class Database:
                 return await self._attempt(statement, arguments, deadline)
             except Exception as error:
                 if not is_transient(error):
+                    if (told := told_by_driver(error)) is not None:
+                        raise StatementFailed(statement.name, told) from None
                     raise
                 if time.monotonic() + delay >= deadline:
                     raise StoreUnavailable(

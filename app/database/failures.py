@@ -1,4 +1,7 @@
-"""Which database failures pass by themselves, so that the statement may simply be run again."""
+"""Which database failures pass by themselves, so that the statement may simply be run again.
+
+The others come out as StatementFailed, which holds nothing of the data.
+"""
 
 import asyncio
 
@@ -25,6 +28,32 @@ _TRANSIENT = (
     # The driver's words for a connection that was told to go while it was idle, before its socket closed.
     asyncpg.InternalClientError,
 )
+
+
+class StatementFailed(Exception):
+    """PostgreSQL or the driver refused a statement for a reason that lasts.
+
+    Says which statement and why, and never with what values: the driver's own error quotes rows
+    and arguments, and errors end up in logs.
+    """
+
+    def __init__(self, statement: str, error: BaseException) -> None:
+        self.statement = statement
+        """The name of the statement."""
+        self.kind = type(error).__name__
+        self.sqlstate: str | None = getattr(error, "sqlstate", None)
+        """PostgreSQL's code, None for a value that the driver did not take."""
+        self.constraint_name: str | None = getattr(error, "constraint_name", None)
+        of_constraint = f", constraint {self.constraint_name}" if self.constraint_name else ""
+        super().__init__(f"{statement}: {self.kind} ({self.sqlstate or 'no SQLSTATE'}){of_constraint}")
+
+
+def told_by_driver(error: BaseException) -> BaseException | None:
+    """Return the error of the driver that this one is or comes from; None for any other failure."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, asyncpg.PostgresError | asyncpg.InterfaceError):
+        cause = cause.__cause__
+    return cause
 
 
 def is_transient(error: BaseException) -> bool:

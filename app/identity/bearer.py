@@ -5,45 +5,78 @@ from typing import Protocol
 import jwt
 
 from app.errors import Unauthorized
+from app.identity.visitors import is_visitor
 from app.stores.ids import is_storable
 
 # Signatures only the issuer can make; HMAC would let whoever checks a token also make one.
 ALGORITHMS = ("EdDSA", "ES256", "RS256")
-_LEEWAY_SECONDS = 30
+LEEWAY_SECONDS = 30.0
 
 
 class KeySource(Protocol):
     """Where the issuer's public keys come from."""
 
-    def key_for(self, token: str) -> jwt.PyJWK:
+    async def key_for(self, token: str) -> jwt.PyJWK:
         """Return the key that this token says it was signed with. Raises jwt.PyJWTError."""
 
 
 class BearerTokens:
-    """Checks tokens of one issuer for one audience."""
+    """Checks tokens of one issuer for one audience; clocks may differ by `leeway` seconds."""
 
-    def __init__(self, keys: KeySource, *, issuer: str, audience: str) -> None:
+    def __init__(
+        self, keys: KeySource, *, issuer: str, audience: str, leeway: float = LEEWAY_SECONDS
+    ) -> None:
+        self.issuer = issuer
         self._keys = keys
-        self._issuer = issuer
         self._audience = audience
+        self._leeway = leeway
 
-    def user_of(self, token: str) -> str:
-        """Return the user id a token is for. Raises Unauthorized, which says nothing of the reason."""
+    async def user_of(self, token: str) -> str:
+        """Return the user id a token is for.
+
+        Raises Unauthorized, which says nothing of the reason, and IssuerUnavailable.
+        """
         try:
+            key = await self._keys.key_for(token)
             claims = jwt.decode(
                 token,
-                self._keys.key_for(token),
-                algorithms=ALGORITHMS,
-                issuer=self._issuer,
+                key,
+                # The key's own algorithm and no other: a token does not choose how it is checked.
+                algorithms=[name for name in ALGORITHMS if name == key.algorithm_name],
+                issuer=self.issuer,
                 audience=self._audience,
-                leeway=_LEEWAY_SECONDS,
+                leeway=self._leeway,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-        except jwt.PyJWTError:
-            raise Unauthorized(
-                "The sign-in token is not valid or has expired. Please sign in again."
-            ) from None
+        except (jwt.PyJWTError, ValueError):
+            raise refused() from None
         subject = claims["sub"]
-        if not is_storable(subject):
+        if not is_storable(subject) or is_visitor(subject):
             raise Unauthorized("The sign-in token names no usable user id.")
         return str(subject)
+
+
+class Issuers:
+    """Checks tokens of several issuers, each by the one it says it is from."""
+
+    def __init__(self, *known: BearerTokens) -> None:
+        self._known = {tokens.issuer: tokens for tokens in known}
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    async def user_of(self, token: str) -> str:
+        """Return the user id a token is for; see BearerTokens."""
+        try:
+            issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
+        except (jwt.PyJWTError, ValueError):
+            raise refused() from None
+        tokens = self._known.get(issuer) if isinstance(issuer, str) else None
+        if tokens is None:
+            raise refused()
+        return await tokens.user_of(token)
+
+
+def refused() -> Unauthorized:
+    """Return the refusal of a token, for whatever reason."""
+    return Unauthorized("The sign-in token is not valid or has expired. Please sign in again.")

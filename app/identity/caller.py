@@ -1,50 +1,119 @@
-"""From a request's headers to its owner."""
+"""From a request's headers and cookies to its owner."""
 
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from app.errors import Unauthorized
-from app.identity.bearer import BearerTokens
+from app.errors import InvalidRequest, Unauthorized
+from app.identity.bearer import Issuers
+from app.identity.visitors import Visitors
 
 SESSION_COOKIE = "chat_session"
+VISITOR_COOKIE = "chat_visitor"
+VISITOR_HEADER = "X-Visitor-Id"
 # 32 random bytes in URL-safe Base64; anything else a browser sends is not a session of ours.
 _SESSION = re.compile(r"[A-Za-z0-9_-]{43}")
+
+Anonymous = Literal["memory", "deny", "persist"]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request says of who is asking."""
+
+    authorization: str | None = None
+    visitor_id: str | None = None
+    """The header X-Visitor-Id."""
+    cookies: Mapping[str, str] | None = None
+
+    def cookie(self, name: str) -> str | None:
+        """Return the value of a cookie."""
+        return (self.cookies or {}).get(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request is from: an account, or a browser session without one."""
+    """Who a request is from.
+
+    An `account`; a `visitor` without one, whose conversations are in the database; or a `session`
+    of a browser, whose conversations are in memory.
+    """
 
     user_id: str
-    anonymous: bool
-    new_session: str | None = None
-    """A session that began with this request, for the browser to keep."""
+    kind: Literal["account", "visitor", "session"]
+    by_cookie: bool = False
+    """Whether the browser said so by itself, which other sites can make it do."""
+    cookie: str | None = None
+    """What the browser is to keep as a cookie from now on."""
+    is_new: bool = False
+    """Whether this visitor began with this request."""
 
 
 class Identity:
-    """Decides who is asking. A token that is there but not good is refused, never taken as no token."""
+    """Decides who is asking. What is there but not good is refused, never taken as nothing."""
 
-    def __init__(self, tokens: BearerTokens | None, anonymous: Literal["memory", "deny"]) -> None:
-        self._tokens = tokens
+    def __init__(self, issuers: Issuers, visitors: Visitors, anonymous: Anonymous) -> None:
+        self._issuers = issuers
+        self._visitors = visitors
         self._anonymous = anonymous
 
-    def caller(self, authorization: str | None, session: str | None) -> Caller:
-        """Return who is asking. Raises Unauthorized."""
-        if authorization is not None:
-            return Caller(self._account(authorization), anonymous=False)
+    async def caller(self, credentials: Credentials) -> Caller:
+        """Return who is asking, somebody new if need be. Raises Unauthorized."""
+        if credentials.authorization is not None:
+            return await self.account(credentials)
         if self._anonymous == "deny":
             raise Unauthorized("Please sign in to chat.")
-        if session is not None and _SESSION.fullmatch(session):
-            return Caller(session, anonymous=True)
-        session = secrets.token_urlsafe(32)
-        return Caller(session, anonymous=True, new_session=session)
+        if self._anonymous == "persist":
+            return await self._visitor(credentials) or await self._new_visitor()
+        return _session(credentials) or _new_session()
 
-    def _account(self, authorization: str) -> str:
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token:
+    async def account(self, credentials: Credentials) -> Caller:
+        """Return the account that asks. Raises Unauthorized."""
+        scheme, _, token = (credentials.authorization or "").partition(" ")
+        if credentials.authorization is None:
+            raise Unauthorized("Please sign in first.")
+        if scheme.lower() != "bearer" or not token.strip():
             raise Unauthorized("The Authorization header is not a bearer token. Please sign in again.")
-        if self._tokens is None:
+        if not self._issuers:
             raise Unauthorized("This server does not know any issuer of sign-in tokens.")
-        return self._tokens.user_of(token.strip())
+        return Caller(await self._issuers.user_of(token.strip()), "account")
+
+    async def claimable(self, credentials: Credentials) -> list[Caller]:
+        """Return whom a browser was before its user signed in. Raises InvalidRequest."""
+        try:
+            visitor = await self._visitor(credentials)
+        except Unauthorized as error:
+            raise InvalidRequest(str(error)) from None
+        return [caller for caller in (visitor, _session(credentials)) if caller is not None]
+
+    async def _visitor(self, credentials: Credentials) -> Caller | None:
+        if credentials.visitor_id is not None:
+            visitor = await self._visitors.of(credentials.visitor_id)
+            if visitor is None:
+                raise Unauthorized(
+                    f"This visitor id was not given by this server. Leave {VISITOR_HEADER} out to get one."
+                )
+            return Caller(visitor.user_id, "visitor")
+        visitor = await self._visitors.of(credentials.cookie(VISITOR_COOKIE))
+        if visitor is None:
+            return None
+        # Kept anew each time, so that the history of somebody who returns does not expire.
+        return Caller(visitor.user_id, "visitor", by_cookie=True, cookie=visitor.signed_id)
+
+    async def _new_visitor(self) -> Caller:
+        visitor = await self._visitors.new()
+        return Caller(visitor.user_id, "visitor", by_cookie=True, cookie=visitor.signed_id, is_new=True)
+
+
+def _session(credentials: Credentials) -> Caller | None:
+    session = credentials.cookie(SESSION_COOKIE)
+    if session is None or not _SESSION.fullmatch(session):
+        return None
+    return Caller(session, "session", by_cookie=True)
+
+
+def _new_session() -> Caller:
+    session = secrets.token_urlsafe(32)
+    return Caller(session, "session", by_cookie=True, cookie=session, is_new=True)

@@ -27,7 +27,7 @@ class DemoSignIn:
         )
         self.tokens = BearerTokens(self, issuer=_NAME, audience=_NAME)
 
-    def key_for(self, token: str) -> jwt.PyJWK:
+    async def key_for(self, token: str) -> jwt.PyJWK:
         """Return the demo's one public key."""
         return self._public
 

@@ -33,17 +33,18 @@ class Attachment(Base):
         DateTime(timezone=True), server_default=func.clock_timestamp()
     )
     file_key: Mapped[str | None] = mapped_column(Text, server_default=text("(gen_random_uuid())::text"))
-    """Where the bytes are kept. Nothing of the owner is in it: a claim changes the owner, not the bytes."""
+    """Where the bytes are kept, once there are any. Nothing of the owner is in it: a claim moves no bytes."""
     size: Mapped[int | None] = mapped_column(BigInteger)
     """How many bytes there are; nothing while the upload is not complete."""
     payload: Mapped[str] = mapped_column(JSON)
 
 
 class FileRemoval(Base):
-    """Bytes that no attachment names any more.
+    """Bytes that are to be removed when they are due, because no attachment names them.
 
-    Written by the statement that deletes the attachment, and deleted once the bytes are: so a crash
-    in between leaves no file behind.
+    Written before the bytes are, and taken back by the statement that binds them to an attachment;
+    written again by the statement that deletes that; deleted once the bytes are. So a crash at any
+    moment leaves no file behind.
     """
 
     __tablename__ = "chat_file_removals"

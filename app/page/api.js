@@ -2,7 +2,8 @@
 /** The server, as one user sees it: requests of the ChatKit protocol, and their streams. */
 
 /**
- * @typedef {"alice" | "bob" | "visitor"} User
+ * @typedef {"alice" | "bob" | "visitor" | "account"} User
+ * @typedef {{token: string, seconds: number}} Token
  * @typedef {"positive" | "negative"} Opinion
  * @typedef {{id: string, title?: string | null, status: {type: string, reason?: string | null}}} Thread
  * @typedef {{id: string, type: string, [field: string]: any}} Item
@@ -31,9 +32,10 @@ export class Api {
   /** @type {string | null} */ #token = null;
   #goodUntil = 0;
 
-  /** @param {User} user */
-  constructor(user) {
+  /** @param {User} user @param {() => Promise<Token>} newToken asked when a token is needed; a visitor needs none */
+  constructor(user, newToken) {
     this.user = user;
+    this.newToken = newToken;
   }
 
   /** @param {string | null} after @returns {Promise<Page<Thread>>} */
@@ -146,13 +148,7 @@ export class Api {
 
   async #freshToken() {
     if (this.#token === null || Date.now() > this.#goodUntil - EARLY_MS) {
-      const response = await reach("/demo/sign-in", {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ user: this.user }),
-      });
-      if (!response.ok) throw await failureOf(response);
-      const { token, expires_in: seconds } = await response.json();
+      const { token, seconds } = await this.newToken();
       this.#token = token;
       this.#goodUntil = Date.now() + seconds * 1000;
     }
@@ -160,8 +156,20 @@ export class Api {
   }
 }
 
-/** @param {string} path @param {RequestInit} init */
-async function reach(path, init) {
+/** A token for one of the demo's users, who have no passwords. @param {User} user @returns {Promise<Token>} */
+export async function demoToken(user) {
+  const response = await reach("/demo/sign-in", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ user }),
+  });
+  if (!response.ok) throw await failureOf(response);
+  const { token, expires_in: seconds } = await response.json();
+  return { token, seconds };
+}
+
+/** Fetch; a server that is away is a Failure. @param {string} path @param {RequestInit} init */
+export async function reach(path, init) {
   try {
     return await fetch(path, init);
   } catch (error) {

@@ -1,11 +1,13 @@
 // @ts-check
 /** The state of the page, and what changes it. */
 
-import { Api, Failure } from "./api.js";
+import * as accounts from "./accounts.js";
+import { Api, demoToken, Failure } from "./api.js";
 import { textOf, View } from "./view.js";
 
 /**
  * @typedef {import("./api.js").User} User
+ * @typedef {import("./accounts.js").Account} Account
  * @typedef {import("./api.js").Item} Item
  * @typedef {import("./api.js").StreamEvent} StreamEvent
  * @typedef {import("./view.js").Conversation} Conversation
@@ -22,10 +24,11 @@ class Session {
   /** Settled when the first list is here, and with it the cookie of a visitor. @type {Promise<unknown>} */
   ready = Promise.resolve();
 
-  /** @param {User} user */
-  constructor(user) {
+  /** @param {User} user @param {Account | null} account whose session it is, when it is an account's */
+  constructor(user, account) {
     this.user = user;
-    this.api = new Api(user);
+    this.email = account?.email ?? "";
+    this.api = new Api(user, account ? () => tokenOf(account) : () => demoToken(user));
   }
 
   /** @param {string} threadId */
@@ -54,6 +57,13 @@ class Session {
   }
 }
 
+/** Another tab may have signed in as somebody else: nothing of this one's is said in that name. @param {Account} account */
+async function tokenOf(account) {
+  const token = await accounts.token();
+  if (token.userId === account.id) return token;
+  throw new Failure("Somebody else signed in in another tab. Reload this page, please.", false);
+}
+
 /** @returns {Conversation} */
 function blank() {
   return {
@@ -76,7 +86,9 @@ const current = () => /** @type {Session} */ (session);
 
 const view = new View(
   {
-    enter,
+    enter: (user) => enter(user),
+    signIn: (email, password) => signIn(accounts.signIn, email, password),
+    signUp: (email, password) => signIn(accounts.signUp, email, password),
     leave,
     begin,
     open: (threadId) => open(current(), threadId),
@@ -100,10 +112,10 @@ const view = new View(
   () => session,
 );
 
-/** @param {User} user */
-async function enter(user) {
+/** @param {User} user @param {Account | null} account */
+async function enter(user, account = null) {
   session?.end();
-  const mine = new Session(user);
+  const mine = new Session(user, account);
   session = mine;
   localStorage.setItem(REMEMBERED, user);
   view.closePanel();
@@ -116,7 +128,30 @@ async function enter(user) {
   if (newest && isUntouched) await open(mine, newest.id);
 }
 
-function leave() {
+/** @param {typeof accounts.signIn} way @param {string} email @param {string} password */
+async function signIn(way, email, password) {
+  view.showSignIn({ isBusy: true, problem: "" });
+  try {
+    const account = await way(email, password);
+    view.showSignIn({ isBusy: false, problem: "" });
+    enter("account", account);
+  } catch (error) {
+    view.showSignIn({ isBusy: false, problem: problemOf(error, () => {}).message });
+  }
+}
+
+async function leave() {
+  const { user, open: conversation } = current();
+  if (user !== "account") welcome();
+  else {
+    await attempt(conversation, leave, async () => {
+      await accounts.signOut();
+      welcome();
+    });
+  }
+}
+
+function welcome() {
   session?.end();
   session = null;
   localStorage.removeItem(REMEMBERED);
@@ -348,6 +383,16 @@ function problemOf(error, retry) {
   return { message: "Something went wrong in this page. Reload it, please.", retry: null };
 }
 
-const remembered = localStorage.getItem(REMEMBERED);
-if (remembered === "alice" || remembered === "bob" || remembered === "visitor") enter(remembered);
-else view.render();
+/** Go on as whoever was here last. */
+async function start() {
+  const remembered = localStorage.getItem(REMEMBERED);
+  if (remembered === "alice" || remembered === "bob" || remembered === "visitor") enter(remembered);
+  else if (remembered !== "account") view.render();
+  const account = await accounts.whoIsSignedIn().catch(() => null);
+  if (account !== undefined) view.offerAccounts();
+  if (session !== null) return;
+  if (account && remembered === "account") enter("account", account);
+  else view.render();
+}
+
+start();

@@ -20,9 +20,16 @@
  * @property {{message: string, retry: (() => unknown) | null} | null} problem
  * @property {number} turns how many answers began
  */
-/** @typedef {{user: User, threads: Thread[], hasMore: boolean, open: Conversation}} Session */
+/**
+ * @typedef {object} Session
+ * @property {User} user
+ * @property {string} email of an account; empty for the others
+ * @property {Thread[]} threads
+ * @property {boolean} hasMore
+ * @property {Conversation} open
+ */
 
-const NAMES = { alice: "Alice", bob: "Bob", visitor: "Visitor" };
+const NAMES = { alice: "Alice", bob: "Bob", visitor: "Visitor", account: "" };
 const ADVICE = {
   user: "Write a message below. It is saved before anything answers it.",
   visitor: "Write a message below. Sign in to have it kept.",
@@ -102,6 +109,8 @@ export class View {
   /**
    * @typedef {object} Actions what people can do
    * @property {(user: User) => unknown} enter
+   * @property {(email: string, password: string) => unknown} signIn
+   * @property {(email: string, password: string) => unknown} signUp
    * @property {() => unknown} leave
    * @property {() => unknown} begin
    * @property {(threadId: string) => unknown} open
@@ -122,9 +131,14 @@ export class View {
     this.state = state;
     /** @param {string} id @param {() => unknown} action */
     const click = (id, action) => $(id).addEventListener("click", action);
-    for (const button of document.querySelectorAll("#welcome button")) {
+    for (const button of document.querySelectorAll("#welcome button[data-user]")) {
       button.addEventListener("click", () => actions.enter(/** @type {any} */ (button).dataset.user));
     }
+    $("accounts").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
+      event.preventDefault();
+      const act = event.submitter?.id === "sign-up" ? actions.signUp : actions.signIn;
+      act($("email").value, $("password").value);
+    });
     click("switch", () => actions.enter($("switch").dataset.user));
     click("sign-out", actions.leave);
     click("new", () => (this.closePanel(), actions.begin()));
@@ -152,6 +166,19 @@ export class View {
       event.preventDefault();
       actions.send();
     });
+  }
+
+  /** Show the form for those who have an account, or want one. */
+  offerAccounts() {
+    $("accounts").hidden = false;
+  }
+
+  /** How signing in goes on. @param {{isBusy: boolean, problem: string}} progress */
+  showSignIn({ isBusy, problem }) {
+    $("sign-in-fields").disabled = isBusy;
+    setText($("sign-in-problem"), problem);
+    $("sign-in-problem").hidden = problem === "";
+    if (problem !== "") $("password").select();
   }
 
   /** Draw the state with the next frame. */
@@ -184,10 +211,10 @@ export class View {
 
   /** Leave nothing of one user's for the next, not even where it does not show. */
   #forget() {
-    for (const id of ["threads", "messages", "progress", "title", "banner-text", "delete-text", "announcer"]) {
-      $(id).textContent = "";
-    }
-    for (const id of ["input", "new-title"]) $(id).value = "";
+    const shown = ["threads", "messages", "progress", "title", "banner-text", "delete-text", "announcer"];
+    for (const id of [...shown, "user-name", "greeting"]) $(id).textContent = "";
+    $("user-name").title = "";
+    for (const id of ["input", "new-title", "email", "password"]) $(id).value = "";
     document.title = "chatkit-neon demo";
     this.#shown = null;
   }
@@ -215,7 +242,8 @@ export class View {
   }
 
   /** @param {Session} session */
-  #renderPanel({ user, threads, hasMore, open }) {
+  #renderPanel({ user, email, threads, hasMore, open }) {
+    const name = NAMES[user] || email;
     reconcile(
       $("threads"),
       threads.map((thread) => [thread.id, thread]),
@@ -234,16 +262,17 @@ export class View {
     );
     $("no-threads").hidden = threads.length > 0;
     $("more-threads").hidden = !hasMore;
-    $("avatar").dataset.user = user;
-    setText($("avatar"), NAMES[user][0]);
-    setText($("user-name"), NAMES[user]);
+    for (const id of ["account", "avatar"]) $(id).dataset.user = user;
+    setText($("avatar"), name.slice(0, 1).toUpperCase());
+    setText($("user-name"), name);
+    $("user-name").title = email;
     setText($("user-note"), user === "visitor" ? "Not signed in" : "Signed in");
     const other = user === "alice" ? "bob" : "alice";
     $("switch").dataset.user = other;
-    $("switch").hidden = user === "visitor";
+    $("switch").hidden = user === "visitor" || user === "account";
     setText($("switch"), `Switch to ${NAMES[other]}`);
     setText($("sign-out"), user === "visitor" ? "Sign in" : "Sign out");
-    setText($("greeting"), user === "visitor" ? "Hello" : `Hello, ${NAMES[user]}`);
+    setText($("greeting"), user === "visitor" ? "Hello" : `Hello, ${name}`);
     setText($("advice"), ADVICE[user === "visitor" ? "visitor" : "user"]);
     $("not-kept").hidden = user !== "visitor";
   }

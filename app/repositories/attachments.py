@@ -1,12 +1,26 @@
 """One owner's attachments."""
 
-from sqlalchemy import JSON, BigInteger, Text, bindparam, cast, literal_column, select, update
+from collections.abc import Sequence
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from app.database import Database, Statement
 from app.errors import RecordNotFound
-from app.models import Attachment
-from app.repositories.files import attachments_gone
+from app.models import Attachment, FileRemoval
+from app.repositories.files import ANNOUNCE, attachments_gone
 from app.repositories.rows import AttachmentRow, FileRow
 
 _OWNER = bindparam("owner", type_=Text)
@@ -33,12 +47,29 @@ FILE = Statement(
         *_IS_IT, Attachment.file_key.is_not(None)
     ),
 )
-# The first complete upload stands; a later one of the same attachment changes nothing.
+# The first complete upload stands; a later one of the same attachment changes nothing. Bytes whose
+# note is due may be on their way out: they are not bound any more.
+_KEY = bindparam("key", type_=Text)
+_IS_NOTE = (FileRemoval.user_id == _OWNER, FileRemoval.file_key == _KEY)
+_completed = (
+    update(Attachment)
+    .where(
+        *_IS_IT,
+        Attachment.size.is_(None),
+        exists(select(FileRemoval.file_key).where(*_IS_NOTE, FileRemoval.due_at > func.clock_timestamp())),
+    )
+    .values(
+        payload=cast(bindparam("payload_", type_=Text), JSON),
+        size=bindparam("size_", type_=BigInteger),
+        file_key=_KEY,
+    )
+    .returning(literal_column("1"))
+    .cte("completed")
+)
 COMPLETE = Statement(
     "attachments.complete",
-    update(Attachment)
-    .where(*_IS_IT, Attachment.size.is_(None))
-    .values(payload=cast(bindparam("payload_", type_=Text), JSON), size=bindparam("size_", type_=BigInteger))
+    delete(FileRemoval)
+    .where(*_IS_NOTE, exists(select(literal_column("1")).select_from(_completed)))
     .returning(literal_column("1")),
 )
 _gone, _removals = attachments_gone(*_IS_IT)
@@ -83,11 +114,24 @@ class AttachmentRepository:
         payload, file_key, size = rows[0]
         return FileRow(payload, file_key, size)
 
-    async def complete(self, attachment_id: str, *, payload: str, size: int) -> bool:
-        """Note that all bytes are there; False when they were before, or the attachment is gone."""
+    async def announce(self, file_keys: Sequence[str]) -> None:
+        """Note bytes that are about to be written: they are removed unless they are bound in an hour."""
+        await self._database.write(ANNOUNCE, owner=self._user_id, keys=file_keys)
+
+    async def complete(self, attachment_id: str, *, payload: str, file_key: str, size: int) -> bool:
+        """Bind announced bytes to an attachment that has none.
+
+        False when it has bytes already, is gone, or the bytes are no longer announced; also when the
+        connection died and a first try had done it, so ask `file` whose bytes it has.
+        """
         return bool(
             await self._database.write(
-                COMPLETE, owner=self._user_id, attachment=attachment_id, payload_=payload, size_=size
+                COMPLETE,
+                owner=self._user_id,
+                attachment=attachment_id,
+                payload_=payload,
+                key=file_key,
+                size_=size,
             )
         )
 

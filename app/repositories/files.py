@@ -1,4 +1,10 @@
-"""What every statement that deletes attachments has in common, and the sweep of what they leave."""
+"""Bytes that are to be removed: what notes them, and the sweep that removes them.
+
+Bytes and rows cannot be written in one step. So bytes are noted for removal before they are
+written, and the statement that binds them to an attachment takes the note back; a statement that
+deletes an attachment notes its bytes again. Whenever a process dies, each file has an attachment
+or a note.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -11,7 +17,6 @@ from sqlalchemy import (
     Interval,
     Text,
     bindparam,
-    case,
     cast,
     delete,
     func,
@@ -24,8 +29,8 @@ from sqlalchemy.dialects.postgresql import insert
 from app.database import Database, Statement
 from app.models import Attachment, FileRemoval
 
-# An upload that is still under way may write its bytes after its attachment was deleted.
-_AFTER_UPLOADS: ColumnElement[Any] = literal_column("interval '1 hour'")
+# Far longer than writing bytes takes, once they have arrived.
+_WHILE_WRITING: ColumnElement[Any] = literal_column("interval '1 hour'")
 _BATCH: ColumnElement[int] = bindparam("batch", type_=BigInteger)
 
 
@@ -41,9 +46,10 @@ def attachments_gone(*conditions: ColumnElement[bool]) -> tuple[CTE, CTE]:
 
 
 def _noted(gone: CTE) -> CTE:
-    now = func.clock_timestamp()
-    due = case((gone.c.size.is_(None), now + _AFTER_UPLOADS), else_=now)
-    rows = select(gone.c.user_id, gone.c.file_key, due).where(gone.c.file_key.is_not(None))
+    # Bytes of an upload that is not complete are noted already, under a key that no attachment has yet.
+    rows = select(gone.c.user_id, gone.c.file_key, func.clock_timestamp()).where(
+        gone.c.file_key.is_not(None), gone.c.size.is_not(None)
+    )
     return (
         insert(FileRemoval)
         .from_select(["user_id", "file_key", "due_at"], rows, include_defaults=False)
@@ -73,11 +79,25 @@ def _delete_orphans() -> Statement:
     return Statement("files.delete_orphans", select(func.count()).select_from(gone).add_cte(removals))
 
 
-def _forget() -> Statement:
-    def values(name: str) -> ColumnElement[Any]:
-        return bindparam(name, type_=ARRAY(Text))
+def _texts(name: str) -> ColumnElement[Any]:
+    return bindparam(name, type_=ARRAY(Text))
 
-    done = func.unnest(values("owners"), values("keys")).table_valued("owner", "key", name="done")
+
+def _announce() -> Statement:
+    keys = func.unnest(_texts("keys")).table_valued("key", name="keys_").render_derived()
+    rows = select(
+        bindparam("owner", type_=Text), cast(keys.c.key, Text), func.clock_timestamp() + _WHILE_WRITING
+    )
+    return Statement(
+        "files.announce",
+        insert(FileRemoval)
+        .from_select(["user_id", "file_key", "due_at"], rows, include_defaults=False)
+        .on_conflict_do_nothing(),
+    )
+
+
+def _forget() -> Statement:
+    done = func.unnest(_texts("owners"), _texts("keys")).table_valued("owner", "key", name="done")
     done = done.render_derived()
     return Statement(
         "files.forget",
@@ -87,6 +107,8 @@ def _forget() -> Statement:
     )
 
 
+ANNOUNCE = _announce()
+"""Notes bytes before they are written; the statement that binds them takes the note back."""
 DELETE_ORPHANS = _delete_orphans()
 DUE = Statement(
     "files.due",

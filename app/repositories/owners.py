@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import TypeEngine
 
 from app.database import Database, Statement
-from app.models import Attachment, Base, Thread, ThreadItem
+from app.models import Attachment, Base, FileRemoval, Thread, ThreadItem
 from app.repositories.files import attachments_gone
 
 Columns = dict[str, TypeEngine[Any]]
@@ -74,6 +74,19 @@ class ItemCopy:
     payload: str
     feedback: str | None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentCopy:
+    """An attachment as some other store held it; `file_key` is where its bytes are now, announced before."""
+
+    id: str
+    thread_id: str | None
+    item_id: str | None
+    created_at: datetime
+    file_key: str
+    size: int | None
+    payload: str
 
 
 def _count(rows: CTE) -> ScalarSelect[int]:
@@ -147,9 +160,18 @@ _ITEM_COLUMNS: Columns = {
     "feedback": _TEXT,
     "created_at": _TIME,
 }
+_ATTACHMENT_COLUMNS: Columns = {
+    "id": _TEXT,
+    "thread_id": _TEXT,
+    "item_id": _TEXT,
+    "created_at": _TIME,
+    "file_key": _TEXT,
+    "size": _NUMBER,
+    "payload": JSON(),
+}
 
 
-def _insert_many(table: type[Base], columns: Columns, name: str) -> CTE:
+def _insert_many(table: type[Base], columns: Columns, name: str, returning: ColumnElement[Any]) -> CTE:
     """Return an insert of rows given as one array for each column; rows that are there stay."""
     arrays = [
         bindparam(f"{name}_{column}", type_=ARRAY(_TEXT if isinstance(kind, JSON) else kind))
@@ -161,15 +183,25 @@ def _insert_many(table: type[Base], columns: Columns, name: str) -> CTE:
         insert(table)
         .from_select(["user_id", *columns], select(_OWNER, *values), include_defaults=False)
         .on_conflict_do_nothing()
-        .returning(literal_column("1"))
+        .returning(returning)
         .cte(name)
     )
 
 
 def _take_in() -> Select[*tuple[Any, ...]]:
-    threads = _insert_many(Thread, _THREAD_COLUMNS, "threads")
-    items = _insert_many(ThreadItem, _ITEM_COLUMNS, "items")
-    return select(_count(threads), _count(items))
+    one: ColumnElement[Any] = literal_column("1")
+    threads = _insert_many(Thread, _THREAD_COLUMNS, "threads", one)
+    items = _insert_many(ThreadItem, _ITEM_COLUMNS, "items", one)
+    files = _insert_many(
+        Attachment, _ATTACHMENT_COLUMNS, "files", Attachment.__table__.c.file_key.label("key")
+    )
+    # Their bytes have an attachment now; those of one that was here before keep their note and go.
+    bound = (
+        delete(FileRemoval)
+        .where(FileRemoval.user_id == _OWNER, FileRemoval.file_key.in_(select(files.c.key)))
+        .cte("bound")
+    )
+    return select(_count(threads), _count(items), _count(files)).add_cte(bound)
 
 
 def _arrays(name: str, columns: Columns, rows: Sequence[object]) -> dict[str, list[Any]]:
@@ -199,9 +231,21 @@ class OwnerRepository:
         rows = await self._database.write(CLAIM, owner=self._user_id, visitor=visitor)
         return Counts(*rows[0])
 
-    async def take_in(self, threads: Sequence[ThreadCopy], items: Sequence[ItemCopy]) -> Counts:
-        """Insert whole threads with their items, all or nothing; those that are there stay as they are."""
-        values = _arrays("threads", _THREAD_COLUMNS, threads) | _arrays("items", _ITEM_COLUMNS, items)
+    async def take_in(
+        self,
+        threads: Sequence[ThreadCopy],
+        items: Sequence[ItemCopy],
+        attachments: Sequence[AttachmentCopy] = (),
+    ) -> Counts:
+        """Insert threads with their items and attachments, all or nothing; those that are there stay.
+
+        The bytes of the attachments are announced before; see AttachmentRepository.announce.
+        """
+        values = (
+            _arrays("threads", _THREAD_COLUMNS, threads)
+            | _arrays("items", _ITEM_COLUMNS, items)
+            | _arrays("files", _ATTACHMENT_COLUMNS, attachments)
+        )
         rows = await self._database.write(TAKE_IN, owner=self._user_id, **values)
         return Counts(*rows[0])
 

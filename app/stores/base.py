@@ -1,16 +1,16 @@
 """What every store of ours offers, beside the twelve methods of the SDK's Store."""
 
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol, cast, get_args
 
 from chatkit.store import Store, StoreItemType
-from chatkit.types import FeedbackKind, Page, ThreadItem, ThreadMetadata
+from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata, UserMessageItem
 from typing_extensions import TypeVar
 
 from app.errors import InvalidRequest
 from app.repositories.owners import Counts
-from app.repositories.rows import Order
+from app.repositories.rows import FileRow, Order
 from app.stores.errors import RecordGone
 from app.stores.ids import PLACEHOLDER_IDS, id_kind, is_storable, new_id, storable
 from app.stores.summaries import ThreadSummary
@@ -73,6 +73,23 @@ class ChatStore(Store[ContextT]):
         """Give a thread another title and change nothing else of it."""
 
     @abstractmethod
+    async def load_file(self, attachment_id: str, context: ContextT) -> FileRow:
+        """Return an attachment and where its bytes are."""
+
+    @abstractmethod
+    async def announce_files(self, file_keys: Sequence[str], context: ContextT) -> None:
+        """Note bytes that are about to be written: unless an attachment gets them soon, they are removed."""
+
+    @abstractmethod
+    async def complete_file(
+        self, attachment: Attachment, *, file_key: str, size: int, context: ContextT
+    ) -> bool:
+        """Give an attachment that has no bytes those that were announced, and save it as it is now.
+
+        False when it is gone, or has bytes already, whoever's; `load_file` tells.
+        """
+
+    @abstractmethod
     async def delete_everything(self, context: ContextT) -> Counts:
         """Delete all that the owner has, and return how much that was."""
 
@@ -111,6 +128,13 @@ def findable(*record_ids: str | None) -> None:
     """Raise NotFoundError for an id that cannot be stored, since then nothing has it."""
     if not all(record_id is None or is_storable(record_id) for record_id in record_ids):
         raise RecordGone
+
+
+def files_of(item: ThreadItem) -> list[str]:
+    """Return the ids of the attachments that an item carries, without those that nothing can have."""
+    if not isinstance(item, UserMessageItem):
+        return []
+    return [file.id for file in item.attachments if is_storable(file.id)]
 
 
 def adopt(item: ThreadItem) -> None:

@@ -2,7 +2,7 @@
 
 import json
 
-from app.repositories.owners import Counts, ItemCopy, ThreadCopy
+from app.repositories.owners import AttachmentCopy, Counts, ItemCopy, ThreadCopy
 from app.stores.changes import row_of
 from app.stores.sessions import Session
 
@@ -13,8 +13,12 @@ def counts_of(session: Session) -> Counts:
     return Counts(len(session.threads), items, len(session.attachments))
 
 
-def copies_of(session: Session) -> tuple[list[ThreadCopy], list[ItemCopy]]:
-    """Return a session's threads, and their items in their order."""
+Copies = tuple[list[ThreadCopy], list[ItemCopy], list[AttachmentCopy]]
+"""Threads, items and attachments; the files of these are still where the visitor's are."""
+
+
+def copies_of(session: Session) -> Copies:
+    """Return a session's threads, their items in their order, and the attachments."""
     threads: list[ThreadCopy] = []
     items: list[ItemCopy] = []
     for thread in session.threads.values():
@@ -43,4 +47,16 @@ def copies_of(session: Session) -> tuple[list[ThreadCopy], list[ItemCopy]]:
             )
             for position, (item_id, item) in enumerate(thread.items.items(), 1)
         ]
-    return threads, items
+    files = [
+        AttachmentCopy(
+            attachment_id,
+            file.thread_id,
+            file.item_id,
+            file.created_at,
+            file.file_key,
+            file.size,
+            file.payload,
+        )
+        for attachment_id, file in session.attachments.items()
+    ]
+    return threads, items, files

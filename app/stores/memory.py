@@ -2,15 +2,16 @@
 
 import json
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from chatkit.store import NotFoundError
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
 
-from app.repositories.owners import Counts, ItemCopy, ThreadCopy
-from app.repositories.rows import Order
+from app.repositories.owners import AttachmentCopy, Counts, ItemCopy, ThreadCopy
+from app.repositories.rows import FileRow, Order
 from app.repositories.threads import MESSAGES
 from app.stores.base import (
     ChatStore,
@@ -19,6 +20,7 @@ from app.stores.base import (
     checked_kind,
     checked_order,
     clamped,
+    files_of,
     findable,
     owner_of,
 )
@@ -36,8 +38,17 @@ from app.stores.codec import dump_again, load_attachment, load_item, load_items
 from app.stores.errors import RecordGone
 from app.stores.handover import copies_of, counts_of
 from app.stores.ids import new_id, storable
-from app.stores.sessions import Session, Sessions, StoredItem, StoredThread, size_of
+from app.stores.sessions import (
+    Session,
+    Sessions,
+    StoredAttachment,
+    StoredItem,
+    StoredThread,
+    size_of,
+)
 from app.stores.summaries import ThreadSummary, summary_of
+
+_ORPHANED = timedelta(days=1)
 
 
 class MemoryStore(ChatStore[ContextT]):
@@ -58,7 +69,9 @@ class MemoryStore(ChatStore[ContextT]):
         max_session_bytes: int = 32 * 1024 * 1024,
         idle_seconds: float = 12 * 3600.0,
         clock: Callable[[], float] = time.monotonic,
+        drop_file: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """Keep sessions within these bounds; `drop_file` is told which bytes nobody needs any more."""
         self._sessions = Sessions(
             max_sessions=max_sessions,
             max_threads=max_threads,
@@ -66,7 +79,9 @@ class MemoryStore(ChatStore[ContextT]):
             max_session_bytes=max_session_bytes,
             idle_seconds=idle_seconds,
             clock=clock,
+            drop_file=drop_file,
         )
+        self._drop_file = drop_file
         self._created = CreatedThreads()
         self._name = new_id("memory")
 
@@ -167,6 +182,9 @@ class MemoryStore(ChatStore[ContextT]):
             StoredItem(payload, before.created_at, before.feedback) if before else StoredItem(payload, now)
         )
         thread.active, thread.active_at = self._sessions.tick(), now
+        for file in files_of(item):
+            if carried := session.attachments.get(file):
+                carried.thread_id, carried.item_id = thread_id, item.id
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: ContextT) -> None:
         """Update an item in its place, or append it."""
@@ -182,7 +200,7 @@ class MemoryStore(ChatStore[ContextT]):
             session, thread = self._thread(thread_id, context)
         except NotFoundError:
             return
-        self._delete_item(session, thread, item_id)
+        self._delete_item(session, thread_id, thread, item_id)
 
     async def delete_items_after(self, thread_id: str, item_id: str, context: ContextT) -> list[str]:
         """Delete all items added behind one, in one step; return their ids."""
@@ -193,12 +211,14 @@ class MemoryStore(ChatStore[ContextT]):
         ids = list(thread.items)
         behind = ids[ids.index(item_id) + 1 :] if item_id in thread.items else []
         for other in behind:
-            self._delete_item(session, thread, other)
+            self._delete_item(session, thread_id, thread, other)
         return behind
 
-    def _delete_item(self, session: Session, thread: StoredThread, item_id: str) -> None:
+    def _delete_item(self, session: Session, thread_id: str, thread: StoredThread, item_id: str) -> None:
         if item := thread.items.pop(item_id, None):
             self._sessions.account(session, -size_of(item_id, item.payload), thread)
+            carried = (thread_id, item_id)
+            self._sessions.drop_attachments(session, lambda file: (file.thread_id, file.item_id) == carried)
 
     async def save_feedback(
         self, thread_id: str, item_ids: Collection[str], kind: FeedbackKind, context: ContextT
@@ -236,10 +256,15 @@ class MemoryStore(ChatStore[ContextT]):
     async def delete_everything(self, context: ContextT) -> Counts:
         """Delete all that the visitor has, and return how much that was."""
         session = self._sessions.take(owner_of(context))
-        return Counts() if session is None else counts_of(session)
+        if session is None:
+            return Counts()
+        self._sessions.drop_files_of(session)
+        return counts_of(session)
 
     async def hand_over(
-        self, context: ContextT, take_in: Callable[[list[ThreadCopy], list[ItemCopy]], Awaitable[Counts]]
+        self,
+        context: ContextT,
+        take_in: Callable[[list[ThreadCopy], list[ItemCopy], list[AttachmentCopy]], Awaitable[Counts]],
     ) -> Counts:
         """Give all that a visitor has to `take_in`, all or nothing, once; return what that returns.
 
@@ -250,10 +275,12 @@ class MemoryStore(ChatStore[ContextT]):
         if session is None:
             return Counts()
         try:
-            return await take_in(*copies_of(session))
+            counts = await take_in(*copies_of(session))
         except BaseException:
             self._sessions.put_back(owner_of(context), session)
             raise
+        self._sessions.drop_files_of(session)
+        return counts
 
     async def save_attachment(self, attachment: Attachment, context: ContextT) -> None:
         """Insert an attachment's metadata, or replace it."""
@@ -263,23 +290,76 @@ class MemoryStore(ChatStore[ContextT]):
             storable(attachment.thread_id, "thread")
         payload = dump_again(attachment, load_attachment)
         session = self._sessions.open(owner)
-        more = size_of(attachment.id, payload)
-        self._sessions.make_room(owner, session, more, thread_id=attachment.thread_id)
-        self._sessions.drop_attachment(session, attachment.id)
-        session.attachments[attachment.id] = (attachment.thread_id, payload)
+        now = datetime.now(UTC)
+        self._sessions.drop_attachments(
+            session, lambda file: file.item_id is None and now - file.created_at > _ORPHANED
+        )
+        found = session.attachments.get(attachment.id)
+        more = size_of(attachment.id, payload) - (size_of(attachment.id, found.payload) if found else 0)
+        self._sessions.make_room(owner, session, more, thread_id=attachment.thread_id, keep=[attachment.id])
         self._sessions.account(session, more)
+        if found is None:
+            found = session.attachments[attachment.id] = StoredAttachment(payload, str(uuid.uuid4()), now)
+        found.payload, found.thread_id = payload, attachment.thread_id
 
     async def load_attachment(self, attachment_id: str, context: ContextT) -> Attachment:
         """Return an attachment's metadata as it was saved."""
-        session = self._sessions.find(owner_of(context))
-        if session is None or attachment_id not in session.attachments:
-            raise RecordGone("There is no such attachment.")
-        return load_attachment(session.attachments[attachment_id][1])
+        return load_attachment(self._file(attachment_id, context)[1].payload)
 
     async def delete_attachment(self, attachment_id: str, context: ContextT) -> None:
         """Delete an attachment's metadata; one that is not there is gone already."""
         if session := self._sessions.find(owner_of(context)):
             self._sessions.drop_attachment(session, attachment_id)
+
+    async def load_file(self, attachment_id: str, context: ContextT) -> FileRow:
+        """Return an attachment and where its bytes are."""
+        _, file = self._file(attachment_id, context)
+        return FileRow(file.payload, file.file_key, file.size)
+
+    async def announce_files(self, file_keys: Sequence[str], context: ContextT) -> None:
+        """Do nothing: what a crash leaves behind of this store is nothing."""
+
+    async def complete_file(
+        self, attachment: Attachment, *, file_key: str, size: int, context: ContextT
+    ) -> bool:
+        """Give an attachment that has no bytes those that were written, and save it as it is now.
+
+        Bytes that it does not get are dropped. Raises TooLarge when they do not fit.
+        """
+        try:
+            done = self._complete(attachment, file_key, size, context)
+        except BaseException:
+            self._drop_file(file_key)
+            raise
+        if not done:
+            self._drop_file(file_key)
+        return done
+
+    def _complete(self, attachment: Attachment, file_key: str, size: int, context: ContextT) -> bool:
+        payload = dump_again(attachment, load_attachment)
+        try:
+            session, file = self._file(attachment.id, context)
+        except NotFoundError:
+            return False
+        if file.size is not None:
+            return False
+        more = size + size_of(attachment.id, payload) - size_of(attachment.id, file.payload)
+        # It is for the conversation that is open now, beside what is not sent yet; a new file is to
+        # end neither.
+        thread_id = file.thread_id or next(reversed(session.threads), None)
+        unsent = [key for key, other in session.attachments.items() if other.item_id is None]
+        self._sessions.make_room(
+            owner_of(context), session, more, thread_id=thread_id, keep=[attachment.id, *unsent]
+        )
+        self._sessions.account(session, more)
+        file.payload, file.file_key, file.size = payload, file_key, size
+        return True
+
+    def _file(self, attachment_id: str, context: ContextT) -> tuple[Session, StoredAttachment]:
+        session = self._sessions.find(owner_of(context))
+        if session is None or attachment_id not in session.attachments:
+            raise RecordGone("There is no such attachment.")
+        return session, session.attachments[attachment_id]
 
     def _thread(self, thread_id: str, context: ContextT) -> tuple[Session, StoredThread]:
         session = self._sessions.find(owner_of(context))

@@ -1,18 +1,20 @@
 """ChatKit's Store on PostgreSQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import cast
 
 import asyncpg
-from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata, UserMessageItem
+from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database import Database
 from app.database.database import DEFAULT_RETRY_SECONDS
+from app.database.failures import StatementFailed
+from app.errors import Conflict
 from app.repositories.attachments import AttachmentRepository
 from app.repositories.items import ItemRepository
-from app.repositories.owners import Counts, ItemCopy, OwnerRepository, ThreadCopy
-from app.repositories.rows import AttachmentRow, ItemRow
+from app.repositories.owners import AttachmentCopy, Counts, ItemCopy, OwnerRepository, ThreadCopy
+from app.repositories.rows import AttachmentRow, FileRow, ItemRow
 from app.repositories.threads import ThreadRepository
 from app.stores.base import (
     ChatStore,
@@ -21,6 +23,7 @@ from app.stores.base import (
     checked_kind,
     checked_order,
     clamped,
+    files_of,
     findable,
     owner_of,
 )
@@ -39,6 +42,8 @@ from app.stores.errors import RecordGone, for_chatkit
 from app.stores.ids import is_storable, storable
 from app.stores.summaries import ThreadSummary, summary_of
 
+_UNIQUE_VIOLATION = "23505"
+
 
 class NeonChatKitStore(ChatStore[ContextT]):
     """ChatKit's storage port, delegating to the repositories of the context's owner.
@@ -51,10 +56,18 @@ class NeonChatKitStore(ChatStore[ContextT]):
     database did not answer for `retry_seconds`).
     """
 
-    def __init__(self, engine: AsyncEngine, *, retry_seconds: float = DEFAULT_RETRY_SECONDS) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        retry_seconds: float = DEFAULT_RETRY_SECONDS,
+        deleted: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Keep conversations in an engine's database; `deleted` is called when bytes may have become due."""
         self._database = Database(engine, retry_seconds=retry_seconds)
         self._created = CreatedThreads()
         self._name = engine.url.render_as_string(hide_password=True)
+        self._deleted = deleted
 
     def _home(self, context: ContextT) -> str:
         return f"{self._name} {owner_of(context)}"
@@ -123,6 +136,7 @@ class NeonChatKitStore(ChatStore[ContextT]):
         if is_storable(thread_id):
             with for_chatkit():
                 await threads.delete(thread_id)
+            self._deleted()
 
     async def load_thread_items(
         self, thread_id: str, after: str | None, limit: int, order: str, context: ContextT
@@ -159,7 +173,9 @@ class NeonChatKitStore(ChatStore[ContextT]):
         findable(thread_id)
         adopt(item)
         with for_chatkit():
-            await items.put(thread_id, ItemRow(item.id, item.type, dump_again(item, load_item), _files(item)))
+            await items.put(
+                thread_id, ItemRow(item.id, item.type, dump_again(item, load_item), files_of(item))
+            )
 
     async def load_item(self, thread_id: str, item_id: str, context: ContextT) -> ThreadItem:
         """Return an item as it was saved."""
@@ -174,6 +190,7 @@ class NeonChatKitStore(ChatStore[ContextT]):
         if is_storable(thread_id) and is_storable(item_id):
             with for_chatkit():
                 await items.delete(thread_id, item_id)
+            self._deleted()
 
     async def delete_items_after(self, thread_id: str, item_id: str, context: ContextT) -> list[str]:
         """Delete all items added behind one, in one step; return their ids."""
@@ -181,7 +198,9 @@ class NeonChatKitStore(ChatStore[ContextT]):
         if not (is_storable(thread_id) and is_storable(item_id)):
             return []
         with for_chatkit():
-            return await items.delete_after(thread_id, item_id)
+            deleted = await items.delete_after(thread_id, item_id)
+        self._deleted()
+        return deleted
 
     async def save_feedback(
         self, thread_id: str, item_ids: Collection[str], kind: FeedbackKind, context: ContextT
@@ -232,22 +251,36 @@ class NeonChatKitStore(ChatStore[ContextT]):
     async def delete_everything(self, context: ContextT) -> Counts:
         """Delete all that the owner has, and return how much that was."""
         with for_chatkit():
-            return await self._all_of(context).erase()
+            counts = await self._all_of(context).erase()
+        self._deleted()
+        return counts
 
     async def claim(self, visitor: ContextT, context: ContextT) -> Counts:
         """Make all that a visitor has the owner's own, all or nothing, once; return how much that was.
 
         Raises Conflict when the owner has a thread of the same id.
         """
-        with for_chatkit():
-            return await self._all_of(context).claim(owner_of(visitor))
+        try:
+            with for_chatkit():
+                return await self._all_of(context).claim(owner_of(visitor))
+        except StatementFailed as error:
+            if error.sqlstate != _UNIQUE_VIOLATION:
+                raise
+            raise Conflict("You have a conversation with the same id already; nothing was moved.") from None
 
     async def take_in(
-        self, threads: Sequence[ThreadCopy], items: Sequence[ItemCopy], context: ContextT
+        self,
+        threads: Sequence[ThreadCopy],
+        items: Sequence[ItemCopy],
+        attachments: Sequence[AttachmentCopy],
+        context: ContextT,
     ) -> Counts:
-        """Insert threads of another store with their items, all or nothing; known ones stay as they are."""
+        """Insert what another store held, all or nothing; what is known stays as it is.
+
+        The bytes of attachments are here already, announced by `announce_files`.
+        """
         with for_chatkit():
-            return await self._all_of(context).take_in(threads, items)
+            return await self._all_of(context).take_in(threads, items, attachments)
 
     async def save_attachment(self, attachment: Attachment, context: ContextT) -> None:
         """Insert an attachment's metadata, or replace it."""
@@ -273,10 +306,30 @@ class NeonChatKitStore(ChatStore[ContextT]):
         if is_storable(attachment_id):
             with for_chatkit():
                 await attachments.delete(attachment_id)
+            self._deleted()
 
+    async def load_file(self, attachment_id: str, context: ContextT) -> FileRow:
+        """Return an attachment and where its bytes are."""
+        attachments = self._attachments(context)
+        findable(attachment_id)
+        with for_chatkit():
+            return await attachments.file(attachment_id)
 
-def _files(item: ThreadItem) -> list[str]:
-    return [file.id for file in item.attachments] if isinstance(item, UserMessageItem) else []
+    async def announce_files(self, file_keys: Sequence[str], context: ContextT) -> None:
+        """Note bytes that are about to be written: they are removed unless bound within an hour."""
+        with for_chatkit():
+            await self._attachments(context).announce(file_keys)
+
+    async def complete_file(
+        self, attachment: Attachment, *, file_key: str, size: int, context: ContextT
+    ) -> bool:
+        """Give an attachment that has no bytes those that were announced, and save it as it is now."""
+        attachments = self._attachments(context)
+        if not is_storable(attachment.id):
+            return False
+        payload = dump_again(attachment, load_attachment)
+        with for_chatkit():
+            return await attachments.complete(attachment.id, payload=payload, file_key=file_key, size=size)
 
 
 def _summary(row: asyncpg.Record) -> ThreadSummary:

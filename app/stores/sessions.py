@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -39,14 +39,31 @@ class StoredThread:
 
 
 @dataclass(slots=True)
+class StoredAttachment:
+    """One attachment: its JSON text, the message that carries it, and where its bytes are."""
+
+    payload: str
+    file_key: str
+    created_at: datetime
+    thread_id: str | None = None
+    item_id: str | None = None
+    size: int | None = None
+
+
+@dataclass(slots=True)
 class Session:
     """All that one visitor has; the least recently used thread is the first."""
 
     last_used: float
     threads: OrderedDict[str, StoredThread] = field(default_factory=OrderedDict)
-    attachments: OrderedDict[str, tuple[str | None, str]] = field(default_factory=OrderedDict)
-    """Thread id and JSON text by attachment id."""
+    attachments: OrderedDict[str, StoredAttachment] = field(default_factory=OrderedDict)
+    """By attachment id; the oldest is the first."""
     bytes: int = 0
+
+
+def attachment_size(attachment_id: str, file: StoredAttachment) -> int:
+    """Return about how many bytes of memory an attachment takes, its own included."""
+    return size_of(attachment_id, file.payload) + (file.size or 0)
 
 
 class Sessions:
@@ -64,6 +81,7 @@ class Sessions:
         max_session_bytes: int,
         idle_seconds: float,
         clock: Callable[[], float] = time.monotonic,
+        drop_file: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._max_sessions = max_sessions
@@ -72,6 +90,7 @@ class Sessions:
         self._max_session_bytes = min(max_session_bytes, max_bytes)
         self._idle_seconds = idle_seconds
         self._clock = clock
+        self._drop_file = drop_file
         self._ticks = 0
         self.bytes = 0
         """About how much memory all sessions take."""
@@ -103,15 +122,28 @@ class Sessions:
         return session
 
     def make_room(
-        self, user_id: str, session: Session, more: int, *, thread_id: str | None, new_thread: bool = False
+        self,
+        user_id: str,
+        session: Session,
+        more: int,
+        *,
+        thread_id: str | None,
+        new_thread: bool = False,
+        keep: Collection[str] = (),
     ) -> None:
-        """Make room in a session for `more` bytes of a thread by dropping what was not used for longest.
+        """Make room in a session for `more` bytes by dropping what was not used for longest.
 
-        The session's other threads go first, then other sessions. Raises StoreFull, having dropped
+        A thread with its attachments, and the attachments `keep`, stay. The session's other threads
+        go first, then other attachments, then other sessions. Raises StoreFull, having dropped
         nothing, when the bytes do not fit even then.
         """
-        kept = session.threads.get(thread_id or "")
-        if (kept.bytes if kept else 0) + more > self._max_session_bytes:
+        thread = session.threads.get(thread_id or "")
+        kept = {key for key, file in session.attachments.items() if thread and file.thread_id == thread_id}
+        kept |= session.attachments.keys() & set(keep)
+        staying = (thread.bytes if thread else 0) + sum(
+            attachment_size(key, session.attachments[key]) for key in kept
+        )
+        if staying + more > self._max_session_bytes:
             raise StoreFull(
                 "This conversation has become too long to be kept without an account."
                 " Start a new one, or sign in."
@@ -120,11 +152,11 @@ class Sessions:
             session.bytes + more > self._max_session_bytes
             or len(session.threads) + new_thread > self._max_threads
         ):
-            self._drop_oldest_of(session, thread_id)
+            self._drop_oldest_of(session, thread_id, kept)
         while self.bytes + more > self._max_bytes:
             oldest = next(iter(self._sessions))
             if oldest == user_id:
-                self._drop_oldest_of(session, thread_id)
+                self._drop_oldest_of(session, thread_id, kept)
             else:
                 self._drop(oldest)
 
@@ -140,21 +172,31 @@ class Sessions:
         thread = session.threads.pop(thread_id, None)
         if thread is not None:
             self.account(session, -thread.bytes)
-        for attachment_id in [key for key, (its, _) in session.attachments.items() if its == thread_id]:
+        self.drop_attachments(session, lambda file: file.thread_id == thread_id)
+
+    def drop_attachments(self, session: Session, chosen: Callable[[StoredAttachment], bool]) -> None:
+        """Forget the attachments that are chosen, and their bytes."""
+        for attachment_id in [key for key, file in session.attachments.items() if chosen(file)]:
             self.drop_attachment(session, attachment_id)
 
     def drop_attachment(self, session: Session, attachment_id: str) -> None:
-        """Forget an attachment, if it is there."""
+        """Forget an attachment and its bytes, if it is there."""
         if attachment_id in session.attachments:
-            _, payload = session.attachments.pop(attachment_id)
-            self.account(session, -size_of(attachment_id, payload))
+            file = session.attachments.pop(attachment_id)
+            self.account(session, -attachment_size(attachment_id, file))
+            self._drop_file(file.file_key)
+
+    def drop_files_of(self, session: Session) -> None:
+        """Drop the bytes of all attachments of a session that was taken."""
+        for file in session.attachments.values():
+            self._drop_file(file.file_key)
 
     def take(self, user_id: str) -> Session | None:
-        """Remove a visitor's session and return it; None when there is none (any more)."""
+        """Remove a visitor's session, but no bytes, and return it; None when there is none (any more)."""
         self._expire()
-        session = self._sessions.get(user_id)
+        session = self._sessions.pop(user_id, None)
         if session is not None:
-            self._drop(user_id)
+            self.bytes -= session.bytes
         return session
 
     def put_back(self, user_id: str, session: Session) -> None:
@@ -168,15 +210,17 @@ class Sessions:
         self._sessions[user_id] = session
         self.bytes += session.bytes
 
-    def _drop_oldest_of(self, session: Session, keep_thread: str | None) -> None:
+    def _drop_oldest_of(self, session: Session, keep_thread: str | None, keep: Collection[str]) -> None:
         thread_id = next((key for key in session.threads if key != keep_thread), None)
         if thread_id is not None:
             self.drop_thread(session, thread_id)
         else:
-            self.drop_attachment(session, next(iter(session.attachments)))
+            self.drop_attachment(session, next(key for key in session.attachments if key not in keep))
 
     def _drop(self, user_id: str) -> None:
-        self.bytes -= self._sessions.pop(user_id).bytes
+        session = self._sessions.pop(user_id)
+        self.bytes -= session.bytes
+        self.drop_files_of(session)
 
     def _expire(self) -> None:
         limit = self._clock() - self._idle_seconds

@@ -9,6 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from app.identity.bearer import Issuers
 from app.identity.demo import _NAME as ISSUER
 from app.identity.demo import DemoSignIn
 from app.main import create_app
@@ -73,8 +74,7 @@ async def test_a_good_token_is_let_in(shared_house: House) -> None:
 
 async def test_a_token_without_any_issuer_configured_is_401(database_url: str) -> None:
     async with house(database_url) as opened:
-        identity = opened.app.state.services.identity
-        identity._tokens = None
+        opened.app.state.services.identity._issuers = Issuers()
         assert (await opened.alice.post("threads.list")).status_code == 401
 
 

@@ -37,8 +37,8 @@ TRIED = {
     "threads.sync_custom_action": "test_a_sync_action_updates_its_widget_for_good",
     "threads.add_client_tool_output": "test_a_client_tool_s_output_goes_on_with_the_turn",
     "threads.add_structured_input": "test_a_filled_form_goes_on_with_the_turn",
-    "attachments.create": "test_what_this_server_does_not_do_is_refused_in_words",
-    "attachments.delete": "test_what_this_server_does_not_do_is_refused_in_words",
+    "attachments.create": "test_a_file_is_announced_and_deleted",
+    "attachments.delete": "test_a_file_is_announced_and_deleted",
     "input.transcribe": "test_what_this_server_does_not_do_is_refused_in_words",
 }
 
@@ -299,11 +299,18 @@ async def test_the_offline_responder_says_what_it_cannot_do(database_url: str) -
         assert "offline" in answered
 
 
+async def test_a_file_is_announced_and_deleted(echo_house: House) -> None:
+    alice = echo_house.alice
+    announced = await alice.ask("attachments.create", name="a.txt", size=1, mime_type="text/plain")
+    assert announced["upload_descriptor"]["url"].startswith(echo_house.url)
+    for _ in range(2):
+        assert await alice.ask("attachments.delete", attachment_id=announced["id"]) == {}
+    assert (await alice.http.get(f"/chat/attachments/{announced['id']}")).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("type_", "params", "word"),
     [
-        ("attachments.create", {"name": "a.txt", "size": 1, "mime_type": "text/plain"}, "attachments"),
-        ("attachments.delete", {"attachment_id": "atc_1"}, "attachments"),
         ("input.transcribe", {"audio_base64": "AAAA", "mime_type": "audio/webm"}, "transcribe"),
         ("input.transcribe", {"audio_base64": "é", "mime_type": "audio/webm"}, "base64"),
         ("input.transcribe", {"audio_base64": "A", "mime_type": "audio/webm"}, "base64"),

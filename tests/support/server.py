@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -128,6 +129,10 @@ class House:
         """Return a client that is signed in as Bob."""
         return self.client({"Authorization": f"Bearer {self._demo.mint('bob')}"})
 
+    async def swept(self) -> int:
+        """Remove the bytes of files that nobody needs any more; return how many files that were."""
+        return int(await self.app.state.services.sweeper.sweep())
+
     async def close(self) -> None:
         """Hang up."""
         for client in self._clients:
@@ -140,11 +145,14 @@ async def house(
 ) -> AsyncIterator[House]:
     """Run a server with demo sign-in on a database."""
     demo = DemoSignIn()
-    values = {"chat_responder": "echo", **settings, "database_url": database_url, "_env_file": None}
-    app = create_app(Settings(**values), responder=responder, demo=demo)
-    async with serving(app) as url:
-        opened = House(url, app, demo)
-        try:
-            yield opened
-        finally:
-            await opened.close()
+    with tempfile.TemporaryDirectory(prefix="chatkit-neon-files-") as folder:
+        values = {"chat_responder": "echo", "chat_files_url": f"file:{folder}", **settings}
+        app = create_app(
+            Settings(**values, database_url=database_url, _env_file=None), responder=responder, demo=demo
+        )
+        async with serving(app) as url:
+            opened = House(url, app, demo)
+            try:
+                yield opened
+            finally:
+                await opened.close()

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import TooLarge
+from app.files.blobs import new_file_key
 from app.stores import MemoryStore
+from app.stores.sessions import attachment_size
 from tests.contract.samples import full_attachments
 from tests.contract.talk import all_items, begin, message, thread, thread_ids
 from tests.support.owners import Owner
@@ -100,7 +102,18 @@ async def test_reading_makes_no_session() -> None:
 @given(
     steps=st.lists(
         st.tuples(
-            st.sampled_from(["thread", "item", "attachment", "drop thread", "drop item", "drop attachment"]),
+            st.sampled_from(
+                [
+                    "thread",
+                    "item",
+                    "attachment",
+                    "bytes",
+                    "drop thread",
+                    "drop item",
+                    "drop attachment",
+                    "drop all",
+                ]
+            ),
             st.integers(0, 2),
             st.integers(0, 2),
             st.integers(0, 3000),
@@ -111,40 +124,103 @@ async def test_reading_makes_no_session() -> None:
 async def test_the_books_balance_and_the_bounds_hold_whatever_happens(
     steps: list[tuple[str, int, int, int]],
 ) -> None:
-    store = MemoryStore[Owner](max_sessions=2, max_threads=2, max_bytes=12_000, max_session_bytes=8_000)
+    files: set[str] = set()
+    store = MemoryStore[Owner](
+        max_sessions=2,
+        max_threads=2,
+        max_bytes=12_000,
+        max_session_bytes=8_000,
+        drop_file=files.discard,
+    )
     owners = [Owner(), Owner(), Owner()]
     for kind, who, which, size in steps:
         with suppress(NotFoundError, TooLarge):
-            await do(store, kind, owners[who], f"thr_{which}", size)
+            await do(store, kind, owners[who], f"thr_{which}", size, files=files)
         sessions = store._sessions
         assert len(sessions) <= 2
         assert 0 <= sessions.bytes <= 12_000
         assert sessions.bytes == sum(session.bytes for session in sessions._sessions.values())
         assert all(len(session.threads) <= 2 for session in sessions._sessions.values())
         assert all(session.bytes <= 8_000 for session in sessions._sessions.values())
+        assert all(
+            session.bytes
+            == sum(thread.bytes for thread in session.threads.values())
+            + sum(attachment_size(key, file) for key, file in session.attachments.items())
+            for session in sessions._sessions.values()
+        )
+        assert files == {
+            file.file_key
+            for session in sessions._sessions.values()
+            for file in session.attachments.values()
+            if file.size is not None
+        }
     for owner in owners:
         for thread_id in await thread_ids(store, owner):
             await store.delete_thread(thread_id, owner)
-        await store.delete_attachment(FILE.id, owner)
+        for number in range(3):
+            await store.delete_attachment(f"atc_{number}", owner)
     assert store._sessions.bytes == 0
+    assert files == set()
 
 
-async def do(store: MemoryStore[Owner], kind: str, owner: Owner, thread_id: str, size: int) -> None:
+async def do(
+    store: MemoryStore[Owner], kind: str, owner: Owner, thread_id: str, size: int, *, files: set[str]
+) -> None:
     """Take one step of the test above."""
+    file = FILE.model_copy(update={"id": f"atc_{size % 3}", "thread_id": thread_id})
     match kind:
         case "thread":
             await store.save_thread(thread(thread_id, title="x" * size), owner)
         case "item":
-            await store.add_thread_item(thread_id, message(f"msg_{size % 4}", "x" * size), owner)
+            item = message(f"msg_{size % 4}", "x" * size, attachments=[file])
+            await store.add_thread_item(thread_id, item, owner)
         case "attachment":
-            file = FILE.model_copy(update={"name": "x" * size, "thread_id": thread_id})
+            await store.save_attachment(file.model_copy(update={"name": "x" * size}), owner)
+        case "bytes":
             await store.save_attachment(file, owner)
+            files.add(key := new_file_key())
+            await store.complete_file(file, file_key=key, size=size * 3, context=owner)
+        case "drop all":
+            await store.delete_everything(owner)
         case "drop thread":
             await store.delete_thread(thread_id, owner)
         case "drop item":
             await store.delete_thread_item(thread_id, f"msg_{size % 4}", owner)
         case _:
-            await store.delete_attachment(FILE.id, owner)
+            await store.delete_attachment(file.id, owner)
+
+
+async def complete(store: MemoryStore[Owner], owner: Owner, attachment_id: str, size: int) -> bool:
+    file = FILE.model_copy(update={"id": attachment_id, "thread_id": None})
+    await store.save_attachment(file, owner)
+    return await store.complete_file(file, file_key=new_file_key(), size=size, context=owner)
+
+
+async def test_files_make_room_among_old_conversations_and_never_end_the_one_that_is_open(
+    owner: Owner,
+) -> None:
+    dropped: list[str] = []
+    store = MemoryStore[Owner](max_session_bytes=10_000, drop_file=dropped.append)
+    await begin(store, owner, [message(text="x" * 3000)], "thr_1")
+    await begin(store, owner, [message()], "thr_2")
+    assert await complete(store, owner, "atc_1", 6000)
+    assert await thread_ids(store, owner) == ["thr_2"]
+    with pytest.raises(TooLarge, match="sign in"):
+        await complete(store, owner, "atc_2", 5000)
+    assert len(dropped) == 1
+    assert await thread_ids(store, owner) == ["thr_2"]
+    assert (await store.load_file("atc_1", owner)).size == 6000
+
+
+async def test_the_bytes_of_a_session_go_with_it(owner: Owner, stranger: Owner) -> None:
+    now, dropped = 0.0, list[str]()
+    store = MemoryStore[Owner](idle_seconds=100, max_sessions=1, clock=lambda: now, drop_file=dropped.append)
+    assert await complete(store, owner, "atc_1", 5)
+    assert await complete(store, stranger, "atc_1", 5)
+    assert len(dropped) == 1
+    now = 200
+    assert not await has(store, stranger)
+    assert len(set(dropped)) == 2
 
 
 async def test_nothing_is_shared_between_sessions(owner: Owner, stranger: Owner) -> None:
