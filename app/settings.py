@@ -14,6 +14,7 @@ from app.files.urls import parse_files_url
 
 # As browsers write it: no path, no slash at the end, nothing in capitals.
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+_ADDRESS = re.compile(r"https?://[^/?#\s]+")
 _READING = SettingsConfigDict(
     env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
 )
@@ -136,8 +137,8 @@ class Settings(BaseSettings):
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
         # Not the value itself: what is wrong with it may be a password in the wrong place.
-        if value is not None and not value.startswith(("https://", "http://")):
-            raise ValueError("not an address that begins with https:// or http://")
+        if value is not None and not _ADDRESS.match(value):
+            raise ValueError("not an address; write it like https://www.example.com")
         return value
 
     @field_validator("redis_url")

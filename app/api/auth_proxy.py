@@ -7,7 +7,9 @@ import httpx
 from fastapi import APIRouter, Request, Response
 
 from app.api.body import read_body
-from app.errors import StoreUnavailable
+from app.api.callers import admit_address
+from app.api.services import CurrentServices
+from app.errors import IssuerUnavailable
 
 _MAX_BODY_BYTES = 64 * 1024
 _TIMEOUT = httpx.Timeout(20.0, connect=5.0)
@@ -40,14 +42,15 @@ def auth_proxy_router(url: str) -> APIRouter:
     router = APIRouter(prefix="/api/auth", include_in_schema=False)
 
     @router.api_route("/{path:path}", methods=["GET", "POST"])
-    async def forward(request: Request) -> Response:
+    async def forward(request: Request, services: CurrentServices) -> Response:
         """Pass a request on. Answers 503 when the auth server does not answer."""
+        await admit_address(request, services)
         body = await read_body(request, _MAX_BODY_BYTES)
         try:
             answer = await transport.handle_async_request(_outgoing(request, target, body))
             content = await answer.aread()
         except httpx.TransportError:
-            raise StoreUnavailable(
+            raise IssuerUnavailable(
                 "The sign-in server does not answer. Please try again in a moment."
             ) from None
         response = Response(content, answer.status_code)

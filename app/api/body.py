@@ -10,6 +10,8 @@ from starlette.requests import ClientDisconnect
 
 from app.errors import InvalidRequest, RequestTimeout, TooLarge
 
+SMALL_BODY_BYTES = 16 * 1024
+"""Enough for a body of a few fields."""
 IDLE_SECONDS = 30.0
 TOTAL_SECONDS = 120.0
 ModelT = TypeVar("ModelT", bound=BaseModel)

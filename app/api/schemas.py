@@ -58,3 +58,13 @@ def failures(*more: type[ChatHistoryError]) -> dict[int | str, dict[str, Any]]:
 FAILURES = failures()
 FAILURES_OF_ONE = failures(RecordNotFound)
 """Of a route about one record, which may not be there."""
+
+
+def json_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Return how a body is declared that a route reads by itself, to bound it in bytes and in time."""
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": model.model_json_schema()}},
+        }
+    }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.chat.context import ChatContext
 from app.chat.server import HistoryServer
@@ -13,10 +14,10 @@ from app.files.carry import Handover
 from app.files.links import Links
 from app.files.sweep import Sweeper
 from app.identity.caller import Caller, Identity
-from app.identity.secret import ServiceSecret
+from app.identity.jwks import PublishedKeys
 from app.limits import RateLimits
 from app.settings import Settings
-from app.stores import ChatStore, MemoryStore, NeonChatKitStore
+from app.stores import ChatStore, NeonChatKitStore
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,10 @@ class Services:
     """The parts of the running server."""
 
     settings: Settings
+    engine: AsyncEngine
     identity: Identity
-    secret: ServiceSecret
+    keys: PublishedKeys | None
+    """Those of the issuer, when there is one."""
     health: Database
     """The database, asked with little patience."""
     accounts: HistoryServer
@@ -33,13 +36,28 @@ class Services:
     visitors: HistoryServer
     """Serves visitors whose conversations are in memory."""
     accounts_store: NeonChatKitStore[ChatContext]
-    visitors_store: MemoryStore[ChatContext]
     handover: Handover[ChatContext]
     """From the visitors' memory into the database."""
     links: Links
     sweeper: Sweeper
     turns: Turns
     limits: RateLimits
+
+    async def start(self) -> None:
+        """Connect, as far as others answer; begin what runs in the background."""
+        await self.health.warm(self.settings.chat_pool_min_size)
+        if self.settings.chat_attachments == "on":
+            self.sweeper.start()
+
+    async def stop(self) -> None:
+        """End what runs, and hang up."""
+        # Under app.serving they have ended by now; under another server they end here.
+        await self.turns.close(0)
+        await self.sweeper.stop()
+        await self.limits.aclose()
+        if self.keys is not None:
+            await self.keys.aclose()
+        await self.engine.dispose()
 
     def server_for(self, caller: Caller) -> HistoryServer:
         """Return the ChatKit server with this caller's conversations."""

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
 
-from app.api.body import read_model
+from app.api.body import SMALL_BODY_BYTES, read_model
 from app.api.callers import CurrentCaller, CurrentContext
-from app.api.schemas import FAILURES_OF_ONE, failures
+from app.api.schemas import FAILURES_OF_ONE, failures, json_body
 from app.api.services import CurrentServices
 from app.errors import RecordNotFound, RequestTimeout, TooLarge
 from app.stores.summaries import ThreadSummary
@@ -19,7 +19,6 @@ router = APIRouter(prefix="/chat/threads", tags=["threads"])
 Order = Literal["asc", "desc"]
 ThreadId = Annotated[str, Path(description="The conversation's id.", examples=["thr_2vW4nR0zqk7-Xb1LQd9uEw"])]
 ItemId = Annotated[str, Path(description="The message's id.", examples=["msg_2vW4nR0zqk8-Yc2MRe0vFx"])]
-_SMALL_BODY = 16 * 1024
 
 
 class Paging(BaseModel):
@@ -109,12 +108,7 @@ async def read_thread(
 @router.patch(
     "/{thread_id}",
     responses=failures(RecordNotFound, RequestTimeout, TooLarge),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": Rename.model_json_schema()}},
-        }
-    },
+    openapi_extra=json_body(Rename),
 )
 async def rename_thread(
     request: Request,
@@ -124,7 +118,7 @@ async def rename_thread(
     context: CurrentContext,
 ) -> ThreadSummary:
     """Give a conversation of the caller's another title."""
-    rename = await read_model(request, Rename, _SMALL_BODY)
+    rename = await read_model(request, Rename, SMALL_BODY_BYTES)
     store = services.store_for(caller)
     await store.rename_thread(thread_id, rename.title, context)
     return await store.load_summary(thread_id, context)

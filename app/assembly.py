@@ -1,0 +1,96 @@
+"""The parts of the server, made from its settings and put together."""
+
+from app.api.services import Services
+from app.chat.context import ChatContext
+from app.chat.echo import EchoResponder
+from app.chat.offline import OfflineResponder
+from app.chat.responder import Responder
+from app.chat.server import HistoryServer
+from app.chat.turns import Turns
+from app.database import Database, create_engine
+from app.files.blobs import Blobs
+from app.files.carry import Handover
+from app.files.links import Links
+from app.files.store import FileStore, Limits
+from app.files.sweep import Sweeper
+from app.identity.bearer import BearerTokens, Issuers
+from app.identity.caller import Identity
+from app.identity.demo import DemoSignIn
+from app.identity.jwks import PublishedKeys
+from app.identity.secret import ServiceSecret
+from app.identity.visitors import Visitors
+from app.limits import RateLimits
+from app.repositories.files import FileSweep
+from app.repositories.secrets import SecretRepository
+from app.settings import Settings, wrong
+from app.stores import ChatStore, MemoryStore, NeonChatKitStore
+
+# A probe is to say soon that the database does not answer.
+_PROBE_SECONDS = 2.0
+
+
+def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn | None) -> Services:
+    """Return the parts, connected to nothing yet. Raises ValidationError for an unusable setting."""
+    engine = create_engine(settings.database_url, pool_size=settings.chat_pool_max_size)
+    database = Database(engine, retry_seconds=settings.chat_database_retry_seconds)
+    secret = ServiceSecret(settings.chat_secret, SecretRepository(database))
+    keys = PublishedKeys(settings.auth_jwks_url) if settings.auth_jwks_url else None
+    links = Links(secret)
+    blobs, visitors_blobs = _blobs(settings), Blobs.in_memory()
+    sweeper = Sweeper(FileSweep(database), blobs)
+    accounts: NeonChatKitStore[ChatContext] = NeonChatKitStore(
+        engine, retry_seconds=settings.chat_database_retry_seconds, deleted=sweeper.kick
+    )
+    visitors: MemoryStore[ChatContext] = MemoryStore(
+        max_bytes=settings.chat_memory_max_bytes,
+        idle_seconds=settings.chat_memory_idle_seconds,
+        drop_file=visitors_blobs.drop,
+    )
+
+    def server(store: ChatStore[ChatContext], place: Blobs, home: str) -> HistoryServer:
+        limits = Limits(settings.chat_max_attachment_bytes, settings.chat_attachment_types)
+        takes_files = settings.chat_attachments == "on"
+        return HistoryServer(
+            store,
+            responder or _responder(settings),
+            max_message_bytes=settings.chat_max_message_bytes,
+            files=FileStore(store, place, links, limits, home=home) if takes_files else None,
+        )
+
+    return Services(
+        settings=settings,
+        engine=engine,
+        identity=Identity(_issuers(settings, keys, demo), Visitors(secret), settings.chat_anonymous),
+        keys=keys,
+        health=Database(engine, retry_seconds=_PROBE_SECONDS),
+        accounts=server(accounts, blobs, "accounts"),
+        visitors=server(visitors, visitors_blobs, "visitors"),
+        accounts_store=accounts,
+        handover=Handover(visitors, accounts, source=visitors_blobs, target=blobs),
+        links=links,
+        sweeper=sweeper,
+        turns=Turns(settings.chat_max_streams),
+        limits=RateLimits(settings.chat_rate_limit, settings.chat_rate_limit_per_address, settings.redis_url),
+    )
+
+
+def _issuers(settings: Settings, keys: PublishedKeys | None, demo: DemoSignIn | None) -> Issuers:
+    issuers = [demo.tokens] if demo is not None else []
+    if keys is not None:
+        assert settings.auth_issuer is not None  # noqa: S101 - the settings are checked for it
+        assert settings.auth_audience is not None  # noqa: S101 - likewise
+        issuers.append(BearerTokens(keys, issuer=settings.auth_issuer, audience=settings.auth_audience))
+    return Issuers(*issuers)
+
+
+def _blobs(settings: Settings) -> Blobs:
+    if settings.chat_attachments == "off":
+        return Blobs.in_memory()
+    try:
+        return Blobs.at(settings.chat_files_url)
+    except ValueError as error:
+        raise wrong("chat_files_url", str(error)) from None
+
+
+def _responder(settings: Settings) -> Responder:
+    return EchoResponder() if settings.chat_responder == "echo" else OfflineResponder()
