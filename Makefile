@@ -38,6 +38,7 @@ check: setup ## Format, lint, types, lock files.
 
 test: check ## Every check and every test, on a throwaway PostgreSQL.
 	scripts/install-packages
+	scripts/build-pgbouncer
 	$(BIN)/pytest
 
 bench: setup ## Measure each Store call and whole turns; needs about three minutes.

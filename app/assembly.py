@@ -31,7 +31,11 @@ _PROBE_SECONDS = 2.0
 
 def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn | None) -> Services:
     """Return the parts, connected to nothing yet. Raises ValidationError for an unusable setting."""
-    engine = create_engine(settings.database_url, pool_size=settings.chat_pool_max_size)
+    engine = create_engine(
+        settings.database_url,
+        pool_size=settings.chat_pool_max_size,
+        prepared_statements=settings.chat_prepared_statements,
+    )
     database = Database(engine, retry_seconds=settings.chat_database_retry_seconds)
     secret = ServiceSecret(settings.chat_secret, SecretRepository(database))
     keys = PublishedKeys(settings.auth_jwks_url) if settings.auth_jwks_url else None
@@ -70,7 +74,12 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
         links=links,
         sweeper=sweeper,
         turns=Turns(settings.chat_max_streams),
-        limits=RateLimits(settings.chat_rate_limit, settings.chat_rate_limit_per_address, settings.redis_url),
+        limits=RateLimits(
+            settings.chat_rate_limit,
+            settings.chat_rate_limit_per_address,
+            settings.chat_rate_limit_newcomers,
+            settings.redis_url,
+        ),
     )
 
 

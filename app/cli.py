@@ -1,6 +1,7 @@
 """The command `chatkit-neon`."""
 
 import argparse
+import asyncio
 import socket
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from app.database.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from app.database.migrations import migrate
 from app.demo.accounts import accounts_server
 from app.demo.auth_server import AuthServer, AuthServerError
+from app.doctor import Finding, Level, examine
 from app.identity.demo import DemoSignIn
 from app.main import create_app
 from app.serving import server_for
@@ -44,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--data", type=Path, default=Path(".data"), metavar="DIR", help="default: .data")
     demo.set_defaults(run=_demo)
+    doctor = commands.add_parser("doctor", help="say in plain words what is wrong or slow; changes nothing")
+    doctor.set_defaults(run=_doctor)
     for command in (serve, demo):
         command.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
         command.add_argument("--port", type=int, default=8000, help="default: 8000")
@@ -52,6 +56,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(options: argparse.Namespace) -> None:
     _run(create_app(Settings()), options)
+
+
+def _doctor(_options: argparse.Namespace) -> int:
+    found: list[Level] = []
+
+    def tell(finding: Finding) -> None:
+        found.append(finding.level)
+        print(finding, flush=True)
+
+    asyncio.run(examine(tell))
+    problems, notes = found.count(Level.PROBLEM), found.count(Level.NOTE)
+    print(f"{problems} problem{'' if problems == 1 else 's'}, {notes} note{'' if notes == 1 else 's'}")
+    return 1 if problems else 0
 
 
 def _demo(options: argparse.Namespace) -> int:

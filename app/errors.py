@@ -6,6 +6,7 @@ ChatHistoryError
 │   └── InvalidUrl        400  a database URL that cannot be understood
 ├── TooLarge              413  more bytes than this server takes
 ├── Conflict              409  right request, wrong moment (locked thread, nothing to answer)
+│   └── Busy              409  the wrong moment passes by itself
 ├── NotSupported          400  this server was not set up for it
 ├── UnsupportedFile       415  not a type of file that this server takes
 ├── Unauthorized          401  who is asking is unknown
@@ -65,6 +66,14 @@ class Conflict(ChatHistoryError):
 
     status_code = 409
     code = "conflict"
+
+
+class Busy(Conflict):
+    """Something of the same owner is in progress that does not go together with this, and ends soon."""
+
+    code = "busy"
+    allow_retry = True
+    retry_after = 2
 
 
 class NotSupported(ChatHistoryError):

@@ -9,6 +9,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.asyncio.connection import parse_url as parse_redis_url
 
+from app.database.prepared import PreparedStatements
 from app.database.urls import parse_database_url
 from app.files.urls import parse_files_url
 
@@ -45,6 +46,8 @@ class Settings(BaseSettings):
     """Connections opened at start."""
     chat_pool_max_size: PositiveInt = 10
     """Connections never exceeded, per process; keep processes times this below the database's limit."""
+    chat_prepared_statements: PreparedStatements = "auto"
+    """Whether statements stay prepared: `auto` asks what is between here and the database."""
     chat_database_retry_seconds: PositiveFloat = 10.0
     """How long a statement is run again when its connection dies, before the user sees an error."""
 
@@ -95,6 +98,8 @@ class Settings(BaseSettings):
     """Requests of one owner, like `100/minute` or `10/second;1000/hour`."""
     chat_rate_limit_per_address: str = "6000/minute"
     """Requests from one network address; loopback addresses are not counted."""
+    chat_rate_limit_newcomers: str = "60/minute"
+    """Visitors without an account who are new, from one network address; loopback is not counted."""
     chat_max_streams: PositiveInt = 100
     """Answers to one owner that may be in progress at once, per process."""
     redis_url: str | None = Field(default=None, repr=False)
@@ -151,7 +156,7 @@ class Settings(BaseSettings):
             raise ValueError("not a Redis address; write it like redis://host:6379") from None
         return value
 
-    @field_validator("chat_rate_limit", "chat_rate_limit_per_address")
+    @field_validator("chat_rate_limit", "chat_rate_limit_per_address", "chat_rate_limit_newcomers")
     @classmethod
     def _is_a_rate(cls, value: str) -> str:
         try:

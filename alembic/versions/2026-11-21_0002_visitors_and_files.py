@@ -3,7 +3,7 @@
 Serves: the claim of a visitor's threads (items follow by the foreign key), attachments with bytes
         and their removal, the key that signs visitor ids and links.
 Lock:   chat_thread_items and chat_threads for as long as every item is checked against its thread
-        (about a second for a million). chat_attachments while its index is built: it is small, the
+        (about a second for a million). chat_attachments while its indexes are built: it is small, the
         releases before took no attachments. The new columns are empty in old rows: nothing is rewritten.
 Undo:   drops the new columns and tables. Bytes of attachments stay where they are, and nothing
         names them any more; visitor ids and links that were given out stop working.
@@ -57,6 +57,18 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_chat_file_removals_due_at"), "chat_file_removals", ["due_at"])
     op.create_table(
+        "chat_claims",
+        sa.Column("user_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("account_id", sa.Text(collation="C"), nullable=False),
+        sa.Column(
+            "claimed_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_chat_claims")),
+    )
+    op.create_table(
         "chat_secrets",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
@@ -68,11 +80,19 @@ def upgrade() -> None:
         ["created_at"],
         postgresql_where=sa.text("item_id IS NULL"),
     )
+    op.create_index(
+        "ix_chat_attachments_created_at_sent",
+        "chat_attachments",
+        ["created_at"],
+        postgresql_where=sa.text("item_id IS NOT NULL"),
+    )
 
 
 def downgrade() -> None:
     op.drop_table("chat_secrets")
+    op.drop_table("chat_claims")
     op.drop_table("chat_file_removals")
+    op.drop_index("ix_chat_attachments_created_at_sent", "chat_attachments")
     op.drop_index(op.f("ix_chat_attachments_created_at"), "chat_attachments")
     for column in ("size", "file_key", "item_id"):
         op.drop_column("chat_attachments", column)

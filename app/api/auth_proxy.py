@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from app.api.body import read_body
 from app.api.callers import admit_address
 from app.api.services import CurrentServices
-from app.errors import IssuerUnavailable
+from app.errors import IssuerUnavailable, RecordNotFound
 
 _MAX_BODY_BYTES = 64 * 1024
 _TIMEOUT = httpx.Timeout(20.0, connect=5.0)
@@ -45,6 +45,8 @@ def auth_proxy_router(url: str) -> APIRouter:
     async def forward(request: Request, services: CurrentServices) -> Response:
         """Pass a request on. Answers 503 when the auth server does not answer."""
         await admit_address(request, services)
+        if ".." in request.path_params["path"].split("/"):
+            raise RecordNotFound("There is nothing at this address.")
         body = await read_body(request, _MAX_BODY_BYTES)
         try:
             answer = await transport.handle_async_request(_outgoing(request, target, body))

@@ -1,19 +1,16 @@
 """Who is asking, for routes that need to know, and what the browser is to keep of it."""
 
-from typing import Annotated, Literal, TypedDict
-from urllib.parse import urlsplit
+from typing import Annotated
 
 from fastapi import Depends, Request, Response, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 
+from app.api.cookies import cookies_of, remember
 from app.api.services import CurrentServices, Services
 from app.chat.context import ChatContext
 from app.errors import Forbidden
-from app.identity.caller import SESSION_COOKIE, VISITOR_COOKIE, VISITOR_HEADER, Caller, Credentials
+from app.identity.caller import VISITOR_HEADER, Caller, Credentials
 
-_COOKIES = {"session": SESSION_COOKIE, "visitor": VISITOR_COOKIE}
-# As long as browsers keep any cookie; each visit begins the time anew.
-_VISITOR_SECONDS = 400 * 24 * 3600
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # They describe the doors in /openapi.json; app.identity opens them.
 _BEARER = HTTPBearer(
@@ -25,12 +22,6 @@ _VISITOR = APIKeyHeader(
     description="The id of a visitor without an account, as an earlier answer gave it in this header"
     " (with CHAT_ANONYMOUS=persist). Browsers of the same site need not send it: there is a cookie, too.",
 )
-
-
-class _CookieFlags(TypedDict):
-    httponly: bool
-    secure: bool
-    samesite: Literal["lax", "none"]
 
 
 async def caller_of(
@@ -48,9 +39,12 @@ async def caller_of(
     await admit_address(request, services)
     caller = await services.identity.caller(credentials_of(request))
     check_origin(request, services, caller)
-    if not caller.is_new:
+    services.turns.check_free(quota_of(caller))
+    if caller.is_new:
+        await services.limits.admit_newcomer(address_of(request))
+    else:
         await services.limits.admit_owner(quota_of(caller))
-    remember(request, response, services, caller)
+    remember(request, response, services.settings, caller)
     return caller
 
 
@@ -78,7 +72,12 @@ CurrentContext = Annotated[ChatContext, Depends(context_of)]
 
 async def admit_address(request: Request, services: Services) -> None:
     """Count a request for its network address. Raises TooManyRequests."""
-    await services.limits.admit_address(request.client.host if request.client else None)
+    await services.limits.admit_address(address_of(request))
+
+
+def address_of(request: Request) -> str | None:
+    """Return the network address a request is from."""
+    return request.client.host if request.client else None
 
 
 def base_url_of(request: Request, services: Services) -> str:
@@ -91,7 +90,7 @@ def credentials_of(request: Request) -> Credentials:
     return Credentials(
         authorization=request.headers.get("authorization"),
         visitor_id=request.headers.get(VISITOR_HEADER),
-        cookies=request.cookies,
+        cookies=cookies_of(request),
     )
 
 
@@ -109,37 +108,10 @@ def check_origin(request: Request, services: Services, caller: Caller) -> None:
     origin = request.headers.get("origin")
     if not caller.by_cookie or origin is None or request.method in _SAFE_METHODS:
         return
-    if request.headers.get("sec-fetch-site") in ("same-origin", "none"):
+    site = request.headers.get("sec-fetch-site")
+    if origin in services.settings.cors_allowed_origins or site in ("same-origin", "none"):
         return
-    if origin in services.settings.cors_allowed_origins or urlsplit(origin).netloc == request.url.netloc:
+    # Browsers that say nothing of the site; a proxy that ends TLS may have changed the scheme.
+    if site is None and origin in (f"https://{request.url.netloc}", str(request.base_url).rstrip("/")):
         return
     raise Forbidden("This page may not use this chat. Its address is not in CORS_ALLOWED_ORIGINS.")
-
-
-def remember(request: Request, response: Response, services: Services, caller: Caller) -> None:
-    """Have the browser keep who a visitor is: a session until it is closed, a visitor for long."""
-    if caller.cookie is None:
-        return
-    response.set_cookie(
-        _COOKIES[caller.kind],
-        caller.cookie,
-        max_age=_VISITOR_SECONDS if caller.kind == "visitor" else None,
-        **_cookie_flags(request, services),
-    )
-    if caller.kind == "visitor" and caller.is_new:
-        # For pages on other sites, where browsers keep no cookie of this one.
-        response.headers[VISITOR_HEADER] = caller.cookie
-
-
-def forget(request: Request, response: Response, services: Services) -> None:
-    """Have the browser forget who it was without an account."""
-    for name in _COOKIES.values():
-        if name in request.cookies:
-            response.delete_cookie(name, **_cookie_flags(request, services))
-
-
-def _cookie_flags(request: Request, services: Services) -> _CookieFlags:
-    secure = request.url.scheme == "https"
-    elsewhere = request.headers.get("origin") in services.settings.cors_allowed_origins
-    # Across sites browsers send only what says None, and that only over https.
-    return {"httponly": True, "secure": secure, "samesite": "none" if elsewhere and secure else "lax"}

@@ -8,7 +8,8 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive
 
 from app.api.body import read_body
-from app.api.callers import CurrentCaller, CurrentContext, quota_of, remember
+from app.api.callers import CurrentCaller, CurrentContext, quota_of
+from app.api.cookies import remember
 from app.api.openapi import CHATKIT_ANSWER, CHATKIT_BODY
 from app.api.schemas import failures
 from app.api.services import CurrentServices
@@ -44,7 +45,7 @@ async def chatkit(
         turn = services.turns.start(quota_of(caller), aiter(result), _last_words)
         first = await _first(turn)
         response = TurnResponse(first, turn)
-    remember(request, response, services, caller)
+    remember(request, response, services.settings, caller)
     return response
 
 

@@ -10,9 +10,9 @@ from app.api.callers import (
     CurrentCaller,
     CurrentContext,
     credentials_of,
-    forget,
     quota_of,
 )
+from app.api.cookies import forget
 from app.api.schemas import FAILURES, failures
 from app.api.services import CurrentServices, Services
 from app.chat.context import ChatContext
@@ -21,7 +21,6 @@ from app.identity.caller import Caller
 from app.repositories.owners import Counts
 
 router = APIRouter(prefix="/chat", tags=["me"])
-_TURN_SECONDS = 2
 
 
 class Totals(BaseModel):
@@ -40,31 +39,26 @@ async def claim(
 ) -> Totals:
     """Make the conversations that this browser had before its user signed in the user's own.
 
-    Needs both: the account's bearer token, and the visitor's cookie or `X-Visitor-Id`. All of them
-    move or none, and once: a second claim finds nothing. The browser begins anew as a visitor; a
-    client that keeps a visitor id itself should forget it. While an answer to the visitor is being
-    written the claim is refused with 409 and `Retry-After`.
+    Needs both: the account's bearer token, and the visitor's cookie or `X-Visitor-Id`. All of a
+    visitor's conversations move or none, and once: a second claim finds nothing. An answer that is
+    being written goes with its conversation; only one to a visitor whose conversations are in memory
+    has to end first: 409 with `Retry-After`. The browser begins anew as a visitor; a client that
+    keeps a visitor id itself should forget it.
     """
     total = Counts()
     for visitor in await services.identity.claimable(credentials_of(request)):
-        if services.turns.of(quota_of(visitor)):
-            raise _busy()
         total = total.plus(await _move(services, visitor, ChatContext(account.user_id)))
-    forget(request, response, services)
+    forget(request, response, services.settings)
     return Totals(**total._asdict())
 
 
 async def _move(services: Services, visitor: Caller, account: ChatContext) -> Counts:
-    store, theirs = services.accounts_store, ChatContext(visitor.user_id)
+    theirs = ChatContext(visitor.user_id)
     if visitor.kind == "visitor":
-        return await store.claim(theirs, account)
-    return await services.handover.move(theirs, account)
-
-
-def _busy() -> Conflict:
-    refusal = Conflict("An answer is still being written. Please try again when it has finished.")
-    refusal.retry_after = _TURN_SECONDS
-    return refusal
+        return await services.accounts_store.claim(theirs, account)
+    # What a session began while it is handed over would stay behind, where nobody finds it.
+    with services.turns.hold(quota_of(visitor)):
+        return await services.handover.move(theirs, account)
 
 
 @router.delete("/me", responses=FAILURES)

@@ -9,6 +9,7 @@ from pydantic_core import to_json
 
 from app.api.body import SMALL_BODY_BYTES, read_model
 from app.api.callers import CurrentCaller, CurrentContext
+from app.api.cookies import remember
 from app.api.schemas import FAILURES_OF_ONE, failures, json_body
 from app.api.services import CurrentServices
 from app.errors import RecordNotFound, RequestTimeout, TooLarge
@@ -88,7 +89,8 @@ async def list_threads(
 
 
 @router.get("/{thread_id}", response_model=ThreadWithItems, responses=FAILURES_OF_ONE)
-async def read_thread(
+async def read_thread(  # noqa: PLR0917 - FastAPI passes them by name
+    request: Request,
     thread_id: ThreadId,
     services: CurrentServices,
     caller: CurrentCaller,
@@ -102,7 +104,9 @@ async def read_thread(
     items = page.model_dump(mode="json", by_alias=True, exclude_none=True, context={"exclude_metadata": True})
     content = summary.model_dump(mode="json") | {"items": items | {"after": page.after}}
     # As the items were dumped, and not once more through a model, which would add what was left out.
-    return Response(to_json(content), media_type="application/json")
+    response = Response(to_json(content), media_type="application/json")
+    remember(request, response, services.settings, caller)
+    return response
 
 
 @router.patch(

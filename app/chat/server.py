@@ -190,16 +190,12 @@ class HistoryServer(ChatKitServer[ChatContext]):
         return item
 
     async def _sendable(self, attachment_ids: list[str], context: ChatContext) -> list[Attachment]:
-        """Return attachments that a message may carry: the owner's own, all their bytes here."""
+        """Return attachments that a message may carry: the owner's own, whole, and of no other message."""
         if len(attachment_ids) > _MOST_FILES:
             raise InvalidRequest(f"A message can carry at most {_MOST_FILES} files.")
         found = [await self.files.load(attachment_id, context) for attachment_id in attachment_ids]
         for file in found:
-            if file.size is None:
-                raise Conflict(
-                    f"The file {file.attachment.name!r} has not arrived yet. "
-                    "Please wait until it is uploaded, or remove it."
-                )
+            file.check_sendable()
         return [file.attachment for file in found]
 
     async def handle_stream_cancelled(

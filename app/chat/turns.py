@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 
 import anyio
 
-from app.errors import TooManyRequests
+from app.errors import Busy, TooManyRequests
 
 _RETRY_SECONDS = 2
 
@@ -62,6 +63,23 @@ class Turns:
         self._most_per_owner = most_per_owner
         self._tasks: dict[asyncio.Task[None], RunningTurn] = {}
         self._owners: Counter[str] = Counter()
+        self._held: set[str] = set()
+
+    @contextmanager
+    def hold(self, owner: str) -> Iterator[None]:
+        """Keep an owner from doing anything meanwhile. Raises Busy while a turn of the owner runs."""
+        if self.of(owner) or owner in self._held:
+            raise Busy("An answer is still being written. Please try again when it has finished.")
+        self._held.add(owner)
+        try:
+            yield
+        finally:
+            self._held.discard(owner)
+
+    def check_free(self, owner: str) -> None:
+        """Raise Busy while an owner is held."""
+        if owner in self._held:
+            raise Busy("These conversations are just being moved to an account. Please try again.")
 
     def start(
         self, owner: str, chunks: AsyncIterator[bytes], last_words: Callable[[Exception], bytes]
@@ -69,8 +87,9 @@ class Turns:
         """Begin to produce a stream. `last_words` makes the chunk that ends one that fails after it began.
 
         The turn counts as its owner's until its task has ended, which may be after its reader left.
-        Raises TooManyRequests before anything of the stream has run.
+        Raises TooManyRequests and Busy before anything of the stream has run.
         """
+        self.check_free(owner)
         if self.of(owner) >= self._most_per_owner:
             raise TooManyRequests(
                 "Too many of your messages are being answered right now. "

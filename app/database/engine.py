@@ -2,23 +2,35 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.database.prepared import Opener, PreparedStatements
 from app.database.urls import parse_database_url
 
 
-def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+def create_engine(
+    url: str, *, pool_size: int = 10, prepared_statements: PreparedStatements = "auto"
+) -> AsyncEngine:
     """Return an engine for a PostgreSQL URL, as Neon's console copies it; connects to nothing yet.
 
     At most `pool_size` connections are ever open. Every statement is its own transaction: there is
     no BEGIN and COMMIT around it and no ping before it, so that it costs one network round trip.
     A connection that died is found by the statement that meets it, and that statement is run again
-    (see `app.database.Database`).
+    (see `app.database.Database`). Through a pooler, statements stay prepared if it looks after
+    them: `auto` finds out with each connection, `on` and `off` do not ask.
 
     Raises InvalidUrl.
     """
     parsed = parse_database_url(url)
+    if prepared_statements == "auto" and parsed.is_neons_direct_host:
+        prepared_statements = "on"
     return create_async_engine(
         parsed.url,
-        connect_args=parsed.connect_args,
+        connect_args={
+            **parsed.connect_args,
+            "async_creator_fn": Opener(prepared_statements),
+            # SQLAlchemy's own cache does not know what the opener found out. Only those who run
+            # SQLAlchemy's statements on this engine pay for its absence.
+            "prepared_statement_cache_size": 0,
+        },
         isolation_level="AUTOCOMMIT",
         pool_size=pool_size,
         max_overflow=0,

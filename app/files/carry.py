@@ -7,7 +7,8 @@ from typing import Generic
 
 from app.files.blobs import Blobs, new_file_key
 from app.files.store import ContextT
-from app.repositories.owners import AttachmentCopy, Counts, ItemCopy, ThreadCopy
+from app.repositories.owners import Counts
+from app.repositories.takeover import AttachmentCopy, ItemCopy, ThreadCopy
 from app.stores import MemoryStore, NeonChatKitStore
 
 _SPOOL_BYTES = 1024 * 1024

@@ -1,7 +1,7 @@
 """Attachments: taken in, given out, and linked to."""
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import IO, NamedTuple, Protocol
 from urllib.parse import urlencode
 
@@ -17,16 +17,19 @@ from chatkit.types import (
 from pydantic import AnyUrl
 from typing_extensions import TypeVar
 
-from app.errors import InvalidRequest, StoreUnavailable, TooLarge
+from app.errors import Conflict, InvalidRequest, StoreUnavailable, TooLarge
 from app.files.blobs import Blobs, new_file_key
 from app.files.kinds import IMAGES, expected_kind, kind_of
 from app.files.links import Grant, Links, Use
 from app.files.names import clean_name, size_in_words
+from app.files.sweep import ORPHANED
 from app.stores.base import ChatStore, OwnerContext
 from app.stores.codec import load_attachment
 from app.stores.ids import new_id
 
 _PATH = "/chat/attachments"
+# Before the sweep may take them, by far more than it takes to save a message.
+_SENDABLE = ORPHANED - timedelta(hours=1)
 
 
 class FileContext(OwnerContext, Protocol):
@@ -52,6 +55,20 @@ class File(NamedTuple):
     attachment: Attachment
     key: str
     size: int | None
+    item_id: str | None
+    age: timedelta
+
+    def check_sendable(self) -> None:
+        """Raise Conflict unless a message can carry this file from now on."""
+        name = repr(self.attachment.name)
+        if self.size is None:
+            raise Conflict(
+                f"The file {name} has not arrived yet. Please wait until it is uploaded, or remove it."
+            )
+        if self.item_id is not None:
+            raise Conflict(f"The file {name} is part of another message already. Please attach it again.")
+        if self.age > _SENDABLE:
+            raise Conflict(f"The file {name} was uploaded too long ago. Please attach it again.")
 
 
 class FileStore(AttachmentStore[ContextT]):
@@ -127,7 +144,7 @@ class FileStore(AttachmentStore[ContextT]):
     async def load(self, attachment_id: str, context: ContextT) -> File:
         """Return an attachment and where its bytes are."""
         row = await self.store.load_file(attachment_id, context)
-        return File(load_attachment(row.payload), row.file_key, row.size)
+        return File(load_attachment(row.payload), row.file_key, row.size, row.item_id, row.age)
 
     async def download_link(self, attachment_id: str, context: ContextT) -> tuple[str, datetime]:
         """Return an address for an attachment's bytes, and until when it is good."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from contextlib import suppress
 from datetime import timedelta
 
@@ -13,6 +14,9 @@ from app.repositories.files import FileSweep
 logger = logging.getLogger(__name__)
 
 ORPHANED = timedelta(hours=24)
+# Files are sent within a day, and only then can they lose their message; see DELETE_STRAYS. What is
+# older need not be looked through for them.
+STRAYED = timedelta(days=3)
 _FIRST_SECONDS = 30.0
 # Seldom, so that a database that bills by the minute can sleep.
 _EVERY_SECONDS = 6 * 3600.0
@@ -37,6 +41,7 @@ class Sweeper:
         self._kicked = asyncio.Event()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._thorough_at = 0.0
 
     def kick(self) -> None:
         """Sweep soon: something was deleted."""
@@ -56,12 +61,15 @@ class Sweeper:
                 task.cancel()
                 await asyncio.wait({task})
 
-    async def sweep(self) -> int:
+    async def sweep(self, *, thorough: bool = True) -> int:
         """Remove what is due and what was uploaded a day ago and never sent; return how many files went.
 
-        Raises StoreUnavailable when the database or the store does not do as asked.
+        `thorough` looks for what lost its message, too. Raises StoreUnavailable when the database or
+        the store does not do as asked.
         """
         while await self._finder.delete_orphans(older_than=ORPHANED, batch=_BATCH) == _BATCH:
+            pass
+        while thorough and await self._finder.delete_strays(younger_than=STRAYED, batch=_BATCH) == _BATCH:
             pass
         removed = 0
         while not self._stopping.is_set():
@@ -111,8 +119,10 @@ class Sweeper:
 
     async def _sweep_once(self) -> float:
         """Sweep and return in how many seconds to do so again."""
+        # That reads all files of some days: not with each deletion.
+        thorough = time.monotonic() >= self._thorough_at
         try:
-            removed = await self.sweep()
+            removed = await self.sweep(thorough=thorough)
         except ChatHistoryError as error:
             logger.warning("Files could not be swept: %s", error)
             return _RETRY_SECONDS
@@ -120,6 +130,8 @@ class Sweeper:
             # Its kind only: a driver's message may hold what somebody wrote.
             logger.error("The sweep of files failed: %s", type(error).__name__)
             return _RETRY_SECONDS
+        if thorough:
+            self._thorough_at = time.monotonic() + _EVERY_SECONDS / 2
         if removed:
             logger.info("%d files removed", removed)
         return _EVERY_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311 - not a secret

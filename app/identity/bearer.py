@@ -5,8 +5,7 @@ from typing import Protocol
 import jwt
 
 from app.errors import Unauthorized
-from app.identity.visitors import is_visitor
-from app.stores.ids import is_storable
+from app.stores.ids import is_storable, is_visitor
 
 # Signatures only the issuer can make; HMAC would let whoever checks a token also make one.
 ALGORITHMS = ("EdDSA", "ES256", "RS256")

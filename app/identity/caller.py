@@ -81,21 +81,28 @@ class Identity:
         return Caller(await self._issuers.user_of(token.strip()), "account")
 
     async def claimable(self, credentials: Credentials) -> list[Caller]:
-        """Return whom a browser was before its user signed in. Raises InvalidRequest."""
+        """Return all whom a browser was before its user signed in. Raises InvalidRequest."""
         try:
-            visitor = await self._visitor(credentials)
+            by_header = await self._by_header(credentials)
         except Unauthorized as error:
             raise InvalidRequest(str(error)) from None
-        return [caller for caller in (visitor, _session(credentials)) if caller is not None]
+        found = (_session(credentials), by_header, await self._by_cookie(credentials))
+        return list({caller.user_id: caller for caller in found if caller is not None}.values())
 
     async def _visitor(self, credentials: Credentials) -> Caller | None:
-        if credentials.visitor_id is not None:
-            visitor = await self._visitors.of(credentials.visitor_id)
-            if visitor is None:
-                raise Unauthorized(
-                    f"This visitor id was not given by this server. Leave {VISITOR_HEADER} out to get one."
-                )
-            return Caller(visitor.user_id, "visitor")
+        return await self._by_header(credentials) or await self._by_cookie(credentials)
+
+    async def _by_header(self, credentials: Credentials) -> Caller | None:
+        if credentials.visitor_id is None:
+            return None
+        visitor = await self._visitors.of(credentials.visitor_id)
+        if visitor is None:
+            raise Unauthorized(
+                f"This visitor id was not given by this server. Leave {VISITOR_HEADER} out to get one."
+            )
+        return Caller(visitor.user_id, "visitor")
+
+    async def _by_cookie(self, credentials: Credentials) -> Caller | None:
         visitor = await self._visitors.of(credentials.cookie(VISITOR_COOKIE))
         if visitor is None:
             return None

@@ -7,8 +7,8 @@ import secrets
 from dataclasses import dataclass
 
 from app.identity.secret import ServiceSecret
+from app.stores.ids import VISITOR_PREFIX
 
-_PREFIX = "visitor:"
 _SIGNED = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})")
 
 
@@ -32,20 +32,15 @@ class Visitors:
     async def new(self) -> Visitor:
         """Return a visitor nobody has been before."""
         name = secrets.token_urlsafe(16)
-        return Visitor(_PREFIX + name, f"{name}.{await self._signature(name)}")
+        return Visitor(VISITOR_PREFIX + name, f"{name}.{await self._signature(name)}")
 
     async def of(self, signed_id: str | None) -> Visitor | None:
         """Return the visitor of a signed id, None when the id was not made here."""
         match = _SIGNED.fullmatch(signed_id or "")
         if match is None or not hmac.compare_digest(match[2], await self._signature(match[1])):
             return None
-        return Visitor(_PREFIX + match[1], match[0])
+        return Visitor(VISITOR_PREFIX + match[1], match[0])
 
     async def _signature(self, name: str) -> str:
         digest = hmac.digest(await self._secret.key("visitor"), name.encode(), "sha256")
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-def is_visitor(user_id: str) -> bool:
-    """Tell whether an owner is a visitor without an account; no account's id may look like one."""
-    return user_id.startswith(_PREFIX)

@@ -20,9 +20,12 @@ class RateLimits:
     processes that use it count together; which user asked, or from where, cannot be read there.
     """
 
-    def __init__(self, per_owner: str, per_address: str, redis_url: str | None = None) -> None:
+    def __init__(
+        self, per_owner: str, per_address: str, newcomers: str, redis_url: str | None = None
+    ) -> None:
         self._per_owner = _parsed(per_owner)
         self._per_address = _parsed(per_address)
+        self._newcomers = _parsed(newcomers)
         self._counts = Counts(redis_url)
 
     async def admit_address(self, address: str | None) -> None:
@@ -34,6 +37,15 @@ class RateLimits:
         network = None if address is None else network_of(address)
         if network is not None:
             await self._admit("address", self._per_address, network)
+
+    async def admit_newcomer(self, address: str | None) -> None:
+        """Count a visitor who is new, by the address. Raises TooManyRequests.
+
+        Whoever brings no cookie is somebody new each time, and has no owner's rate to exceed.
+        """
+        network = None if address is None else network_of(address)
+        if network is not None:
+            await self._admit("newcomer", self._newcomers, network)
 
     async def admit_owner(self, owner: str) -> None:
         """Count a request of an owner, who is known by now. Raises TooManyRequests."""

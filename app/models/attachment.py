@@ -23,6 +23,10 @@ class Attachment(Base):
         Index(None, "user_id", "thread_id", postgresql_where=text("thread_id IS NOT NULL")),
         # The sweep of what was uploaded and never sent.
         Index(None, "created_at", postgresql_where=text("item_id IS NULL")),
+        # The sweep of what lost its message; apart, so that neither sweep reads what the other is for.
+        Index(
+            "ix_chat_attachments_created_at_sent", "created_at", postgresql_where=text("item_id IS NOT NULL")
+        ),
     )
 
     user_id: Mapped[Key] = mapped_column(primary_key=True)

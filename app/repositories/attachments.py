@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     Text,
     bindparam,
+    case,
     cast,
     delete,
     exists,
@@ -37,15 +38,25 @@ PUT = Statement(
     "attachments.put",
     _new.on_conflict_do_update(
         index_elements=[Attachment.user_id, Attachment.id],
-        set_={"thread_id": _new.excluded.thread_id, "payload": _new.excluded.payload},
+        set_={
+            # That of the message which it is part of stays: it is found by both.
+            "thread_id": case(
+                (Attachment.item_id.is_(None), _new.excluded.thread_id), else_=Attachment.thread_id
+            ),
+            "payload": _new.excluded.payload,
+        },
     ),
 )
 LOAD = Statement("attachments.load", select(cast(Attachment.payload, Text)).where(*_IS_IT))
 FILE = Statement(
     "attachments.file",
-    select(cast(Attachment.payload, Text), Attachment.file_key, Attachment.size).where(
-        *_IS_IT, Attachment.file_key.is_not(None)
-    ),
+    select(
+        cast(Attachment.payload, Text),
+        Attachment.file_key,
+        Attachment.size,
+        Attachment.item_id,
+        func.clock_timestamp() - Attachment.created_at,
+    ).where(*_IS_IT, Attachment.file_key.is_not(None)),
 )
 # The first complete upload stands; a later one of the same attachment changes nothing. Bytes whose
 # note is due may be on their way out: they are not bound any more.
@@ -89,7 +100,7 @@ class AttachmentRepository:
         self._user_id = user_id
 
     async def put(self, attachment: AttachmentRow) -> None:
-        """Insert an attachment, or replace it."""
+        """Insert an attachment, or replace it; it stays part of the message that carries it."""
         await self._database.write(
             PUT,
             owner=self._user_id,
@@ -111,8 +122,7 @@ class AttachmentRepository:
         rows = await self._database.read(FILE, owner=self._user_id, attachment=attachment_id)
         if not rows:
             raise _no_such_attachment()
-        payload, file_key, size = rows[0]
-        return FileRow(payload, file_key, size)
+        return FileRow(*rows[0])
 
     async def announce(self, file_keys: Sequence[str]) -> None:
         """Note bytes that are about to be written: they are removed unless they are bound in an hour."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     delete,
+    exists,
     func,
     literal_column,
     select,
@@ -27,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from app.database import Database, Statement
-from app.models import Attachment, FileRemoval
+from app.models import Attachment, FileRemoval, ThreadItem
 
 # Far longer than writing bytes takes, once they have arrived.
 _WHILE_WRITING: ColumnElement[Any] = literal_column("interval '1 hour'")
@@ -79,6 +80,42 @@ def _delete_orphans() -> Statement:
     return Statement("files.delete_orphans", select(func.count()).select_from(gone).add_cte(removals))
 
 
+def _delete_strays() -> Statement:
+    key = (Attachment.user_id, Attachment.id)
+    message = (Attachment.user_id, Attachment.thread_id, Attachment.item_id)
+    # As in `items`: with a limit, this is one row by the primary key, for each attachment; as a plain
+    # anti-join it may read every message there is.
+    place = (ThreadItem.user_id, ThreadItem.thread_id, ThreadItem.id)
+    probe = (
+        select(*place)
+        .where(tuple_(*place) >= tuple_(*message))
+        .order_by(*place)
+        .limit(literal_column("1"))
+        .correlate(Attachment)
+        .subquery("probe")
+    )
+    has_message = exists(
+        select(literal_column("1")).select_from(probe).where(tuple_(*probe.c) == tuple_(*message))
+    )
+    # No margin for a message that is being stored: it and what binds its files are one statement, so
+    # that a snapshot shows both or neither. `now()`, unlike the clock, is a place in the index.
+    alone = (
+        select(*key)
+        .where(
+            Attachment.item_id.is_not(None),
+            Attachment.file_key.is_not(None),
+            Attachment.created_at > func.now() - bindparam("age", type_=Interval),
+            ~has_message,
+        )
+        .order_by(Attachment.created_at)
+        .limit(_BATCH)
+        .with_for_update(skip_locked=True)
+        .cte("alone")
+    )
+    gone, removals = attachments_gone(tuple_(*key).in_(select(alone.c.user_id, alone.c.id)))
+    return Statement("files.delete_strays", select(func.count()).select_from(gone).add_cte(removals))
+
+
 def _texts(name: str) -> ColumnElement[Any]:
     return bindparam(name, type_=ARRAY(Text))
 
@@ -110,6 +147,8 @@ def _forget() -> Statement:
 ANNOUNCE = _announce()
 """Notes bytes before they are written; the statement that binds them takes the note back."""
 DELETE_ORPHANS = _delete_orphans()
+DELETE_STRAYS = _delete_strays()
+"""Deletes what the delete of a thread missed: it began before a message was there, and waited for that."""
 DUE = Statement(
     "files.due",
     select(FileRemoval.user_id, FileRemoval.file_key)
@@ -132,6 +171,11 @@ class FileSweep:
     async def delete_orphans(self, *, older_than: timedelta, batch: int) -> int:
         """Delete up to `batch` attachments that were made so long ago and never sent; return how many."""
         rows = await self._database.write(DELETE_ORPHANS, age=older_than, batch=batch)
+        return int(rows[0][0])
+
+    async def delete_strays(self, *, younger_than: timedelta, batch: int) -> int:
+        """Delete up to `batch` attachments whose message is gone, none that is older; return how many."""
+        rows = await self._database.write(DELETE_STRAYS, age=younger_than, batch=batch)
         return int(rows[0][0])
 
     async def due(self, *, batch: int) -> list[tuple[str, str]]:

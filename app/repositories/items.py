@@ -116,12 +116,14 @@ _put: ReturningInsert[Any] = _new.on_conflict_do_update(
     set_={"type": _new.excluded.type, "payload": _new.excluded.payload},
 ).returning(literal_column("1"))
 PUT = Statement("items.put", _put)
-# From here on the files go with the message, and are no orphans any more.
+# From here on the files go with the message, and are no orphans any more. One that is part of a
+# message already stays with that: its bytes go with one message only.
 _bound = (
     update(Attachment)
     .where(
         Attachment.user_id == _OWNER,
         Attachment.id == func.any(bindparam("files", type_=ARRAY(Text))),
+        Attachment.item_id.is_(None),
         exists(select(_thread.c.last_position)),
     )
     .values(thread_id=_THREAD, item_id=_ITEM)
@@ -236,7 +238,7 @@ class ItemRepository:
     async def put(self, thread_id: str, item: ItemRow) -> None:
         """Append an item, or replace the payload of the one with its id, which keeps its place.
 
-        The attachments it names go with it from then on.
+        The attachments it names go with it from then on, but for those that go with another already.
 
         Raises RecordNotFound when the thread is not there; then nothing is stored.
         """

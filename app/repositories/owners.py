@@ -1,40 +1,34 @@
-"""All of an owner's data at once: taking over a visitor's, taking in what memory held, erasing it."""
+"""All of an owner's data at once: taking over a visitor's, and erasing it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ARRAY,
     CTE,
-    JSON,
-    BigInteger,
     ColumnElement,
-    DateTime,
     ScalarSelect,
     Select,
     Text,
     bindparam,
-    cast,
     delete,
+    exists,
     func,
     literal_column,
+    or_,
     select,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.types import TypeEngine
 
 from app.database import Database, Statement
-from app.models import Attachment, Base, FileRemoval, Thread, ThreadItem
+from app.models import Attachment, Claim, Thread, ThreadItem
 from app.repositories.files import attachments_gone
 
-Columns = dict[str, TypeEngine[Any]]
 _OWNER: ColumnElement[str] = bindparam("owner", type_=Text)
 _VISITOR: ColumnElement[str] = bindparam("visitor", type_=Text)
 # Threads erased by one statement: a bound on how long it runs and what it locks.
 _BATCH = 100
+# A turn that began before a claim is over by then.
+_LONGEST_ANSWER: ColumnElement[Any] = literal_column("interval '1 hour'")
 
 
 class Counts(NamedTuple):
@@ -49,47 +43,8 @@ class Counts(NamedTuple):
         return Counts(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadCopy:
-    """A thread as some other store held it."""
-
-    id: str
-    title: str | None
-    status: str
-    payload: str
-    metadata: str
-    last_position: int
-    created_at: datetime
-    active_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ItemCopy:
-    """An item as some other store held it."""
-
-    thread_id: str
-    id: str
-    position: int
-    type: str
-    payload: str
-    feedback: str | None
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AttachmentCopy:
-    """An attachment as some other store held it; `file_key` is where its bytes are now, announced before."""
-
-    id: str
-    thread_id: str | None
-    item_id: str | None
-    created_at: datetime
-    file_key: str
-    size: int | None
-    payload: str
-
-
-def _count(rows: CTE) -> ScalarSelect[int]:
+def count_of(rows: CTE) -> ScalarSelect[int]:
+    """Return the number of rows of a part of a statement."""
     return select(func.count()).select_from(rows).scalar_subquery()
 
 
@@ -108,7 +63,18 @@ def _claim() -> Select[*tuple[Any, ...]]:
         .cte(name)
         for table, name in ((Thread, "threads"), (Attachment, "attachments"))
     ]
-    return select(_count(moved[0]), _count(items), _count(moved[1]))
+    threads, attachments = moved
+    # Answers that are being written to the visitor at this moment follow; see `claimed_by`.
+    noted = insert(Claim).from_select(
+        ["user_id", "account_id"],
+        select(_VISITOR, _OWNER).where(exists(select(literal_column("1")).select_from(threads))),
+        include_defaults=False,
+    )
+    claims = noted.on_conflict_do_update(
+        index_elements=[Claim.user_id],
+        set_={"account_id": noted.excluded.account_id, "claimed_at": func.clock_timestamp()},
+    ).cte("claims")
+    return select(count_of(threads), count_of(items), count_of(attachments)).add_cte(claims)
 
 
 def _erase() -> Select[*tuple[Any, ...]]:
@@ -131,85 +97,22 @@ def _erase() -> Select[*tuple[Any, ...]]:
         .returning(literal_column("1"))
         .cte("threads")
     )
-    return select(_count(threads), _count(items), _count(gone)).add_cte(removals)
+    return select(count_of(threads), count_of(items), count_of(gone)).add_cte(removals)
 
 
 def _erase_files() -> Select[*tuple[Any, ...]]:
     gone, removals = attachments_gone(Attachment.user_id == _OWNER)
-    return select(_count(gone)).add_cte(removals)
-
-
-# The arrays' element types; JSON comes as text.
-_TEXT, _NUMBER, _TIME = Text(), BigInteger(), DateTime(timezone=True)
-_THREAD_COLUMNS: Columns = {
-    "id": _TEXT,
-    "title": _TEXT,
-    "status": _TEXT,
-    "payload": JSON(),
-    "metadata": JSON(),
-    "last_position": _NUMBER,
-    "created_at": _TIME,
-    "active_at": _TIME,
-}
-_ITEM_COLUMNS: Columns = {
-    "thread_id": _TEXT,
-    "id": _TEXT,
-    "position": _NUMBER,
-    "type": _TEXT,
-    "payload": JSON(),
-    "feedback": _TEXT,
-    "created_at": _TIME,
-}
-_ATTACHMENT_COLUMNS: Columns = {
-    "id": _TEXT,
-    "thread_id": _TEXT,
-    "item_id": _TEXT,
-    "created_at": _TIME,
-    "file_key": _TEXT,
-    "size": _NUMBER,
-    "payload": JSON(),
-}
-
-
-def _insert_many(table: type[Base], columns: Columns, name: str, returning: ColumnElement[Any]) -> CTE:
-    """Return an insert of rows given as one array for each column; rows that are there stay."""
-    arrays = [
-        bindparam(f"{name}_{column}", type_=ARRAY(_TEXT if isinstance(kind, JSON) else kind))
-        for column, kind in columns.items()
-    ]
-    given = func.unnest(*arrays).table_valued(*columns, name=f"given_{name}").render_derived()
-    values = [cast(given.c[column], kind) for column, kind in columns.items()]
-    return (
-        insert(table)
-        .from_select(["user_id", *columns], select(_OWNER, *values), include_defaults=False)
-        .on_conflict_do_nothing()
-        .returning(returning)
-        .cte(name)
-    )
-
-
-def _take_in() -> Select[*tuple[Any, ...]]:
-    one: ColumnElement[Any] = literal_column("1")
-    threads = _insert_many(Thread, _THREAD_COLUMNS, "threads", one)
-    items = _insert_many(ThreadItem, _ITEM_COLUMNS, "items", one)
-    files = _insert_many(
-        Attachment, _ATTACHMENT_COLUMNS, "files", Attachment.__table__.c.file_key.label("key")
-    )
-    # Their bytes have an attachment now; those of one that was here before keep their note and go.
-    bound = (
-        delete(FileRemoval)
-        .where(FileRemoval.user_id == _OWNER, FileRemoval.file_key.in_(select(files.c.key)))
-        .cte("bound")
-    )
-    return select(_count(threads), _count(items), _count(files)).add_cte(bound)
-
-
-def _arrays(name: str, columns: Columns, rows: Sequence[object]) -> dict[str, list[Any]]:
-    return {f"{name}_{column}": [getattr(row, column) for row in rows] for column in columns}
+    claims = delete(Claim).where(or_(Claim.user_id == _OWNER, Claim.account_id == _OWNER)).cte("claims")
+    return select(count_of(gone)).add_cte(removals, claims)
 
 
 CLAIM = Statement("owners.claim", _claim())
-TAKE_IN = Statement("owners.take_in", _take_in())
+CLAIMED_BY = Statement(
+    "owners.claimed_by",
+    select(Claim.account_id).where(
+        Claim.user_id == _OWNER, Claim.claimed_at > func.clock_timestamp() - _LONGEST_ANSWER
+    ),
+)
 ERASE = Statement("owners.erase", _erase())
 ERASE_FILES = Statement("owners.erase_files", _erase_files())
 
@@ -231,23 +134,10 @@ class OwnerRepository:
         rows = await self._database.write(CLAIM, owner=self._user_id, visitor=visitor)
         return Counts(*rows[0])
 
-    async def take_in(
-        self,
-        threads: Sequence[ThreadCopy],
-        items: Sequence[ItemCopy],
-        attachments: Sequence[AttachmentCopy] = (),
-    ) -> Counts:
-        """Insert threads with their items and attachments, all or nothing; those that are there stay.
-
-        The bytes of the attachments are announced before; see AttachmentRepository.announce.
-        """
-        values = (
-            _arrays("threads", _THREAD_COLUMNS, threads)
-            | _arrays("items", _ITEM_COLUMNS, items)
-            | _arrays("files", _ATTACHMENT_COLUMNS, attachments)
-        )
-        rows = await self._database.write(TAKE_IN, owner=self._user_id, **values)
-        return Counts(*rows[0])
+    async def claimed_by(self) -> str | None:
+        """Return the account that took over this visitor's conversations within the last hour."""
+        rows = await self._database.read(CLAIMED_BY, owner=self._user_id)
+        return rows[0][0] if rows else None
 
     async def erase(self) -> Counts:
         """Delete everything, the newest included that is written meanwhile; return how much there was.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 import asyncpg
@@ -70,6 +71,10 @@ class FileRow:
     payload: str
     file_key: str
     size: int | None
+    item_id: str | None
+    """The message that it is part of."""
+    age: timedelta
+    """How long ago it was made, by the clock that the sweep goes by."""
 
 
 @dataclass(frozen=True, slots=True)

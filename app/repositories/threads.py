@@ -140,7 +140,7 @@ PAGES = {
 
 
 # What was said last stands within the newest of a thread's items: behind it are steps, tasks, marks.
-_RECENT_ITEMS = 50
+RECENT_ITEMS = 50
 # Enough of a message's JSON for a preview; whole messages would be megabytes for a page of threads.
 _PREVIEW_CHARACTERS = 4096
 MESSAGES = ("user_message", "assistant_message")
@@ -158,7 +158,7 @@ def _summaries(page: Select[*tuple[Any, ...]], name: str, order: Order = "desc")
         select(ThreadItem.type, ThreadItem.created_at, ThreadItem.payload, ThreadItem.position)
         .where(ThreadItem.user_id == _OWNER, ThreadItem.thread_id == threads.c.id)
         .order_by(ThreadItem.position.desc())
-        .limit(literal_column(str(_RECENT_ITEMS)))
+        .limit(literal_column(str(RECENT_ITEMS)))
         .correlate(threads)
         .subquery("recent")
     )

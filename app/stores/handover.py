@@ -2,7 +2,8 @@
 
 import json
 
-from app.repositories.owners import AttachmentCopy, Counts, ItemCopy, ThreadCopy
+from app.repositories.owners import Counts
+from app.repositories.takeover import AttachmentCopy, ItemCopy, ThreadCopy
 from app.stores.changes import row_of
 from app.stores.sessions import Session
 
@@ -30,7 +31,6 @@ def copies_of(session: Session) -> Copies:
                 row.status,
                 row.payload,
                 row.metadata,
-                last_position=len(thread.items),
                 created_at=thread.created_at,
                 active_at=thread.active_at,
             )

@@ -33,6 +33,9 @@ _ORDERED = bytes.maketrans(
     b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz",
 )
 
+VISITOR_PREFIX = "visitor:"
+"""How the owner ids of visitors without an account begin; no account's id may."""
+
 _lock = threading.Lock()
 _last_tick = 0
 
@@ -64,6 +67,11 @@ def is_storable(record_id: str) -> bool:
         return 0 < len(record_id.encode()) <= MAX_ID_BYTES
     except UnicodeEncodeError:
         return False
+
+
+def is_visitor(owner: str) -> bool:
+    """Tell whether an owner is a visitor without an account."""
+    return owner.startswith(VISITOR_PREFIX)
 
 
 def storable(record_id: str, what: str) -> str:

@@ -5,14 +5,16 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import cast
 
 from chatkit.store import NotFoundError
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
 
-from app.repositories.owners import AttachmentCopy, Counts, ItemCopy, ThreadCopy
+from app.repositories.owners import Counts
 from app.repositories.rows import FileRow, Order
-from app.repositories.threads import MESSAGES
+from app.repositories.takeover import AttachmentCopy, ItemCopy, ThreadCopy
+from app.repositories.threads import MESSAGES, RECENT_ITEMS
 from app.stores.base import (
     ChatStore,
     ContextT,
@@ -183,7 +185,8 @@ class MemoryStore(ChatStore[ContextT]):
         )
         thread.active, thread.active_at = self._sessions.tick(), now
         for file in files_of(item):
-            if carried := session.attachments.get(file):
+            carried = session.attachments.get(file)
+            if carried and carried.item_id is None:
                 carried.thread_id, carried.item_id = thread_id, item.id
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: ContextT) -> None:
@@ -300,7 +303,9 @@ class MemoryStore(ChatStore[ContextT]):
         self._sessions.account(session, more)
         if found is None:
             found = session.attachments[attachment.id] = StoredAttachment(payload, str(uuid.uuid4()), now)
-        found.payload, found.thread_id = payload, attachment.thread_id
+        found.payload = payload
+        if found.item_id is None:
+            found.thread_id = attachment.thread_id
 
     async def load_attachment(self, attachment_id: str, context: ContextT) -> Attachment:
         """Return an attachment's metadata as it was saved."""
@@ -314,7 +319,8 @@ class MemoryStore(ChatStore[ContextT]):
     async def load_file(self, attachment_id: str, context: ContextT) -> FileRow:
         """Return an attachment and where its bytes are."""
         _, file = self._file(attachment_id, context)
-        return FileRow(file.payload, file.file_key, file.size)
+        age = datetime.now(UTC) - file.created_at
+        return FileRow(file.payload, file.file_key, file.size, file.item_id, age)
 
     async def announce_files(self, file_keys: Sequence[str], context: ContextT) -> None:
         """Do nothing: what a crash leaves behind of this store is nothing."""
@@ -376,7 +382,9 @@ class MemoryStore(ChatStore[ContextT]):
 
 
 def _summary(thread: StoredThread) -> ThreadSummary:
-    messages = ((item, json.loads(item.payload)) for item in reversed(thread.items.values()))
+    messages = (
+        (item, json.loads(item.payload)) for item in islice(reversed(thread.items.values()), RECENT_ITEMS)
+    )
     last = next((item for item, content in messages if content["type"] in MESSAGES), None)
     return summary_of(
         thread.stored,

@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.database import Database
 from app.database.database import DEFAULT_RETRY_SECONDS
 from app.database.failures import StatementFailed
-from app.errors import Conflict
+from app.errors import Conflict, RecordNotFound
 from app.repositories.attachments import AttachmentRepository
 from app.repositories.items import ItemRepository
-from app.repositories.owners import AttachmentCopy, Counts, ItemCopy, OwnerRepository, ThreadCopy
-from app.repositories.rows import AttachmentRow, FileRow, ItemRow
+from app.repositories.owners import Counts, OwnerRepository
+from app.repositories.rows import AttachmentRow, FileRow, ItemRow, ThreadChanges
+from app.repositories.takeover import AttachmentCopy, ItemCopy, TakeoverRepository, ThreadCopy
 from app.repositories.threads import ThreadRepository
 from app.stores.base import (
     ChatStore,
@@ -39,7 +40,7 @@ from app.stores.changes import (
 )
 from app.stores.codec import dump_again, load_attachment, load_item, load_items, whole_thread
 from app.stores.errors import RecordGone, for_chatkit
-from app.stores.ids import is_storable, storable
+from app.stores.ids import is_storable, is_visitor, storable
 from app.stores.summaries import ThreadSummary, summary_of
 
 _UNIQUE_VIOLATION = "23505"
@@ -110,8 +111,17 @@ class NeonChatKitStore(ChatStore[ContextT]):
             if before is None:
                 await threads.put(row_of(now))
             else:
-                await threads.change(thread.id, changes_between(before, now))
+                await self._change(context, thread.id, changes_between(before, now))
         remember(thread, home, now)
+
+    async def _change(self, context: ContextT, thread_id: str, changes: ThreadChanges) -> None:
+        try:
+            await self._threads(context).change(thread_id, changes)
+        except RecordNotFound:
+            account = await self._claimed_by(context)
+            if account is None:
+                raise
+            await ThreadRepository(self._database, account).change(thread_id, changes)
 
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: ContextT
@@ -172,10 +182,19 @@ class NeonChatKitStore(ChatStore[ContextT]):
         items = self._items(context)
         findable(thread_id)
         adopt(item)
+        row = ItemRow(item.id, item.type, dump_again(item, load_item), files_of(item))
         with for_chatkit():
-            await items.put(
-                thread_id, ItemRow(item.id, item.type, dump_again(item, load_item), files_of(item))
-            )
+            try:
+                await items.put(thread_id, row)
+            except RecordNotFound:
+                # A visitor's thread that was claimed while it was being answered: the answer goes with it.
+                account = await self._claimed_by(context)
+                if account is None:
+                    raise
+                await ItemRepository(self._database, account).put(thread_id, row)
+
+    async def _claimed_by(self, context: ContextT) -> str | None:
+        return await self._all_of(context).claimed_by() if is_visitor(owner_of(context)) else None
 
     async def load_item(self, thread_id: str, item_id: str, context: ContextT) -> ThreadItem:
         """Return an item as it was saved."""
@@ -280,7 +299,9 @@ class NeonChatKitStore(ChatStore[ContextT]):
         The bytes of attachments are here already, announced by `announce_files`.
         """
         with for_chatkit():
-            return await self._all_of(context).take_in(threads, items, attachments)
+            return await TakeoverRepository(self._database, owner_of(context)).take_in(
+                threads, items, attachments
+            )
 
     async def save_attachment(self, attachment: Attachment, context: ContextT) -> None:
         """Insert an attachment's metadata, or replace it."""

@@ -35,7 +35,8 @@ class ThreadSummary(BaseModel):
     ]
     created_at: Annotated[datetime, Field(description="When it was begun, with a time zone.")]
     last_message_at: Annotated[
-        datetime | None, Field(description="When its last message was added; none while it has none.")
+        datetime | None,
+        Field(description="When its last message was added; none when its newest 50 items hold none."),
     ]
     preview: Annotated[
         str | None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -61,12 +62,16 @@ async def upload(store: ChatStore[Any], owner: Owner, attachment_id: str = "atc_
     return key
 
 
-async def send(store: ChatStore[Any], owner: Owner, *files: str, item_id: str = "msg_1") -> None:
-    """Add a message with attachments to thr_1, as ChatKit does it."""
-    attachments = [file(name, thread_id="thr_1") for name in files]
+async def send(
+    store: ChatStore[Any], owner: Owner, *files: str, item_id: str = "msg_1", thread_id: str = "thr_1"
+) -> None:
+    """Add a message with attachments to a thread, as ChatKit does it."""
+    attachments = [file(name, thread_id=thread_id) for name in files]
     for attachment in attachments:
         await store.save_attachment(attachment, owner)
-    await store.add_thread_item("thr_1", message(item_id, attachments=attachments), owner)
+    await store.add_thread_item(
+        thread_id, message(item_id, thread_id=thread_id, attachments=attachments), owner
+    )
 
 
 async def is_there(store: ChatStore[Any], owner: Owner, attachment_id: str = "atc_1") -> bool:
@@ -139,6 +144,63 @@ async def test_a_message_takes_its_own_files_only(kept: Kept, owner: Owner) -> N
     await kept.store.delete_thread_item("thr_1", "msg_1", owner)
     assert [await is_there(kept.store, owner, name) for name in keys] == [False, True, True]
     assert await kept.unneeded() & set(keys.values()) == {keys["atc_1"]}
+
+
+DELETIONS_OF_ANOTHER: dict[str, tuple[str, Callable[[ChatStore[Any], Owner], Awaitable[Any]]]] = {
+    "its message": ("thr_1", lambda store, who: store.delete_thread_item("thr_1", "msg_2", who)),
+    "what follows the first": ("thr_1", lambda store, who: store.delete_items_after("thr_1", "msg_1", who)),
+    "its thread": ("thr_2", lambda store, who: store.delete_thread("thr_2", who)),
+}
+
+
+@pytest.mark.parametrize(("thread_id", "delete"), DELETIONS_OF_ANOTHER.values(), ids=DELETIONS_OF_ANOTHER)
+async def test_a_file_stays_with_the_first_message_that_carries_it(
+    kept: Kept,
+    owner: Owner,
+    thread_id: str,
+    delete: Callable[[ChatStore[Any], Owner], Awaitable[Any]],
+) -> None:
+    await begin(kept.store, owner)
+    await begin(kept.store, owner, thread_id="thr_2")
+    key = await upload(kept.store, owner)
+    await send(kept.store, owner, "atc_1")
+    await send(kept.store, owner, "atc_1", item_id="msg_2", thread_id=thread_id)
+    assert (await kept.store.load_file("atc_1", owner)).item_id == "msg_1"
+    await delete(kept.store, owner)
+    assert await is_there(kept.store, owner)
+    assert key not in await kept.unneeded()
+    await kept.store.delete_thread_item("thr_1", "msg_1", owner)
+    assert not await is_there(kept.store, owner)
+    assert key in await kept.unneeded()
+
+
+async def test_a_message_that_is_saved_again_keeps_its_file(kept: Kept, owner: Owner) -> None:
+    await begin(kept.store, owner)
+    await upload(kept.store, owner)
+    for _ in range(2):
+        await send(kept.store, owner, "atc_1")
+    assert (await kept.store.load_file("atc_1", owner)).item_id == "msg_1"
+    await kept.store.delete_thread_item("thr_1", "msg_1", owner)
+    assert not await is_there(kept.store, owner)
+
+
+async def test_a_file_whose_message_was_not_stored_is_free_for_any_thread(kept: Kept, owner: Owner) -> None:
+    await begin(kept.store, owner)
+    await begin(kept.store, owner, thread_id="thr_2")
+    await upload(kept.store, owner)
+    # As far as ChatKit comes before it adds the message.
+    await kept.store.save_attachment(file(thread_id="thr_1"), owner)
+    assert (await kept.store.load_file("atc_1", owner)).item_id is None
+    await send(kept.store, owner, "atc_1", thread_id="thr_2")
+    await kept.store.delete_thread("thr_1", owner)
+    assert (await kept.store.load_file("atc_1", owner)).item_id == "msg_1"
+    await kept.store.delete_thread("thr_2", owner)
+    assert not await is_there(kept.store, owner)
+
+
+async def test_a_file_tells_how_old_it_is(kept: Kept, owner: Owner) -> None:
+    await upload(kept.store, owner)
+    assert timedelta(0) <= (await kept.store.load_file("atc_1", owner)).age < timedelta(minutes=1)
 
 
 async def test_a_message_that_is_not_stored_takes_no_file(kept: Kept, owner: Owner) -> None:

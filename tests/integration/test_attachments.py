@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +17,7 @@ import pytest_asyncio
 
 from app.chat.context import ChatContext
 from app.errors import StoreUnavailable
+from app.repositories.items import PUT_WITH_FILES
 from tests.support.files import GIF_AND_HTML, HTML, PDF, PNG, SVG, png
 from tests.support.postgres import Databases
 from tests.support.server import Chat, House, house, user_input
@@ -371,6 +373,105 @@ async def test_a_file_that_has_not_arrived_cannot_be_sent(opened: House, databas
     assert await rows(database) == 1
 
 
+def store_of(opened: House, who: str) -> Any:
+    services = opened.app.state.services
+    return (services.accounts if who == "alice" else services.visitors).files.store
+
+
+async def test_a_file_is_part_of_one_message(opened: House, who: str) -> None:
+    chat = person(opened, who)
+    attachment = await sent(chat)
+    thread_id, item_id = await converse(chat, attachment["id"])
+    again = user_input(attachments=[attachment["id"]])
+    refused(await chat.post("threads.create", input=again), 409, "part of another message already")
+    more = await chat.post("threads.add_user_message", thread_id=thread_id, input=again)
+    refused(more, 409, "a.txt")
+    assert len(await chat.threads()) == 1
+    assert len(await chat.items(thread_id)) == 2
+    assert (
+        await chat.post("threads.retry_after_item", thread_id=thread_id, item_id=item_id)
+    ).status_code == 200
+    await opened.swept()
+    assert await content_of(chat, attachment["id"]) == TEXT
+    # Once that message is gone the file is, too.
+    assert (await chat.http.delete(f"/chat/threads/{thread_id}/items/{item_id}")).status_code == 204
+    refused(await chat.post("threads.create", input=again), 404)
+
+
+async def test_of_two_messages_that_carry_a_file_at_once_it_stays_with_the_first(
+    opened: House, who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both were checked before either was stored."""
+    chat = person(opened, who)
+    attachment = await sent(chat)
+    store = store_of(opened, who)
+    add, order = store.add_thread_item, list[str]()
+    both, stored = asyncio.Event(), asyncio.Event()
+
+    async def in_turn(thread_id: str, item: Any, context: Any) -> None:
+        if item.type == "user_message":
+            order.append(thread_id)
+            if len(order) == 1:
+                await both.wait()
+                await add(thread_id, item, context)
+                stored.set()
+                return
+            both.set()
+            await stored.wait()
+        await add(thread_id, item, context)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "add_thread_item", in_turn)
+        await asyncio.gather(converse(chat, attachment["id"]), converse(chat, attachment["id"]))
+    first, second = order
+    await chat.ask("threads.delete", thread_id=second)
+    await opened.swept()
+    assert await content_of(chat, attachment["id"]) == TEXT
+    await chat.ask("threads.delete", thread_id=first)
+    refused(await chat.http.get(f"/chat/attachments/{attachment['id']}"), 404)
+
+
+async def test_a_file_whose_message_could_not_be_stored_can_be_sent_again(
+    opened: House, who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = person(opened, who)
+    attachment = await sent(chat)
+    store = store_of(opened, who)
+
+    async def down(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("Gone.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "add_thread_item", down)
+        await chat.post("threads.create", input=user_input(attachments=[attachment["id"]]))
+    (failed,) = await chat.threads()
+    thread_id, _ = await converse(chat, attachment["id"])
+    assert thread_id != failed["id"]
+    await chat.ask("threads.delete", thread_id=failed["id"])
+    await opened.swept()
+    assert await content_of(chat, attachment["id"]) == TEXT
+
+
+async def test_a_file_cannot_be_sent_when_it_is_about_to_be_swept(
+    opened: House, who: str, database: Looking
+) -> None:
+    chat = person(opened, who)
+    young, old = await sent(chat, b"young"), await sent(chat, b"old")
+    for attachment, hours in ((young, "22.9 hours"), (old, "23.1 hours")):
+        if who == "alice":
+            await database.execute(
+                f"UPDATE chat_attachments SET created_at = now() - interval '{hours}' WHERE id = $1",  # noqa: S608 - two of our own
+                attachment["id"],
+            )
+        else:
+            (session,) = store_of(opened, who)._sessions._sessions.values()
+            session.attachments[attachment["id"]].created_at -= timedelta(hours=float(hours.split()[0]))
+    message = user_input(attachments=[young["id"], old["id"]])
+    refused(await chat.post("threads.create", input=message), 409, "too long ago")
+    assert await chat.threads() == []
+    await converse(chat, young["id"])
+
+
 async def test_a_message_carries_so_many_files(shared: House) -> None:
     ids = [f"atc_{number}" for number in range(21)]
     refused(await shared.alice.post("threads.create", input=user_input(attachments=ids)), 400, "20 files")
@@ -667,6 +768,50 @@ async def test_many_files_are_swept_in_steps(opened: House, database: Looking) -
     await database.execute(
         "INSERT INTO chat_attachments (user_id, id, size, payload, created_at)"
         " SELECT 'somebody', n::text, 1, '{}', now() - interval '2 days' FROM generate_series(1, 250) n"
+    )
+    assert await opened.swept() == 250
+    assert await rows(database) + await rows(database, "chat_file_removals") == 0
+
+
+async def test_a_file_whose_message_was_added_to_a_conversation_on_its_way_out_goes(
+    opened: House, tmp_path: Path, database_url: str, database: Looking
+) -> None:
+    """The delete of the conversation began before the message was there, and waited for it."""
+    alice = opened.alice
+    attachment, other = await sent(alice), await sent(alice, b"carried")
+    await converse(alice, other["id"])
+    thread_id = await alice.create("Hello")
+    adding = await asyncpg.connect(database_url)
+    transaction = adding.transaction()
+    await transaction.start()
+    added = {"owner": "demo-alice", "thread": thread_id, "item": "msg_late", "type_": "user_message"}
+    await adding.fetch(
+        PUT_WITH_FILES.sql,
+        *PUT_WITH_FILES.arguments({**added, "payload_": "{}", "files": [attachment["id"]]}),
+    )
+    # Nothing of it can be seen yet; neither the message nor its file is one that lost the other.
+    assert await opened.swept() == 0
+    deleting = asyncio.create_task(alice.ask("threads.delete", thread_id=thread_id))
+    async with asyncio.timeout(10):
+        while not await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+    assert await opened.swept() == 0
+    await transaction.commit()
+    await adding.close()
+    await deleting
+    assert await rows(database) == 2
+    await opened.swept()
+    assert await rows(database) == 1
+    refused(await alice.http.get(f"/chat/attachments/{attachment['id']}"), 404)
+    assert await content_of(alice, other["id"]) == b"carried"
+    assert len(on_disk(tmp_path)) == 1
+
+
+async def test_files_that_lost_their_message_are_swept_in_steps(opened: House, database: Looking) -> None:
+    await database.execute(
+        "INSERT INTO chat_attachments (user_id, id, thread_id, item_id, size, payload, created_at)"
+        " SELECT 'somebody', n::text, 'thr', 'msg', 1, '{}', now() - n * interval '1 second'"
+        " FROM generate_series(1, 250) n"
     )
     assert await opened.swept() == 250
     assert await rows(database) + await rows(database, "chat_file_removals") == 0

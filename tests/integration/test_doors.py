@@ -21,15 +21,15 @@ from starlette.routing import Mount
 
 from app.database import Database, Statement
 from app.main import create_app
-from app.repositories.files import DELETE_ORPHANS, DUE, FORGET
+from app.repositories.files import DELETE_ORPHANS, DELETE_STRAYS, DUE, FORGET
 from app.repositories.secrets import KEEP
 from app.settings import Settings
 from tests.support.postgres import Databases
 from tests.support.server import House, house, user_input
 
-TABLES = ("chat_threads", "chat_thread_items", "chat_attachments", "chat_file_removals")
+TABLES = ("chat_threads", "chat_thread_items", "chat_attachments", "chat_file_removals", "chat_claims")
 # In the background or once: not part of what a request costs.
-FOR_NOBODY = (DUE, FORGET, DELETE_ORPHANS, KEEP)
+FOR_NOBODY = (DUE, FORGET, DELETE_ORPHANS, DELETE_STRAYS, KEEP)
 OWN_TABLES = {"alembic_version", "chat_secrets"}
 
 

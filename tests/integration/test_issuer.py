@@ -158,14 +158,27 @@ async def test_a_withdrawn_key_is_not_taken_for_long(issuer: Issuer) -> None:
         issuer.add_key()
         await keys.key_for(token)
         clock.now += 601
+        # The first one after that has the keys fetched, and does not wait for it.
+        await keys.key_for(token)
+        assert keys._fetching is not None
+        await keys._fetching
         with pytest.raises(jwt.PyJWTError):
             await keys.key_for(token)
         await keys.aclose()
 
 
-@pytest.mark.parametrize(
-    "answer", [(500, b""), (200, b"not JSON"), (200, b'{"keys": 7}'), (200, b"[]"), (302, b"")]
-)
+ANSWERS = [
+    (500, b""),
+    (302, b""),
+    (200, b"not JSON"),
+    (200, b'{"keys": 7}'),
+    (200, b"[]"),
+    (200, b'{"keys": []}'),
+    (200, b"[" * 100_000),
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
 async def test_an_outage_of_the_issuer_is_survived_on_known_keys(
     issuer: Issuer, answer: tuple[int, bytes]
 ) -> None:
@@ -186,6 +199,38 @@ async def test_an_outage_of_the_issuer_is_survived_on_known_keys(
         clock.now += 11
         assert (await keys.key_for(token)).key_id == "key-1"
         await keys.aclose()
+
+
+async def test_nobody_whose_key_is_known_waits_for_an_issuer_that_is_silent(issuer: Issuer) -> None:
+    async with issuer.serving() as url:
+        clock = Clock()
+        keys = PublishedKeys(url, clock=clock)
+        token = issuer.mint("alice")
+        await keys.key_for(token)
+        issuer.silent = asyncio.Event()
+        clock.now += 3600
+        for _ in range(20):
+            assert (await keys.key_for(token)).key_id == "key-1"
+        # The one fetch that these began is still waiting.
+        assert keys._fetching is not None
+        assert not keys._fetching.done()
+        issuer.silent.set()
+        await keys.aclose()
+
+
+async def test_keys_may_have_no_ids_and_share_one_between_algorithms(issuer: Issuer) -> None:
+    issuer.add_key("ES256", kid="key-1")
+    issuer.add_key("RS256", kid=None)
+    async with issuer.serving() as url:
+        keys = PublishedKeys(url)
+        for name, algorithm in (("key-1", "EdDSA"), ("key-2", "ES256"), ("key-3", "RS256")):
+            token = issuer.mint("alice", name, header={"kid": "key-1" if name != "key-3" else "anything"})
+            assert (await keys.key_for(token)).algorithm_name == algorithm
+        issuer.published.append({"kty": "OKP", "kid": ["a list"], "crv": "Ed25519", "x": "AAAA"})
+        await keys.aclose()
+        again = PublishedKeys(url)
+        assert (await again.key_for(issuer.mint("alice", "key-1"))).algorithm_name == "EdDSA"
+        await again.aclose()
 
 
 async def test_an_issuer_that_was_never_reached_is_503_and_not_a_refusal(

@@ -8,9 +8,11 @@ import httpx
 import jwt
 import pytest
 
-from app.errors import Unauthorized
+from app.errors import StoreUnavailable, Unauthorized
 from app.identity.bearer import BearerTokens
 from app.identity.caller import SESSION_COOKIE, VISITOR_COOKIE, VISITOR_HEADER
+from app.repositories.owners import Counts
+from app.repositories.takeover import TakeoverRepository
 from tests.support.responders import Paused
 from tests.support.server import Chat, House, house, user_input
 
@@ -117,6 +119,17 @@ async def test_the_cookies_are_safe(database_url: str) -> None:
         assert "secure" not in plain
         secure = (await opened.client(HTTPS).http.get("/chat/threads")).headers["set-cookie"].lower()
         assert "; secure" in secure
+        # No neighbour can plant a cookie of this name, and no other name is looked at.
+        assert secure.startswith(f"__host-{VISITOR_COOKIE}=")
+        visitor = opened.client(HTTPS)
+        thread_id = await visitor.create("Hello")
+        signed = {cookie.name: cookie.value for cookie in visitor.http.cookies.jar}[
+            f"__Host-{VISITOR_COOKIE}"
+        ]
+        again = opened.client({**HTTPS, "Cookie": f"__Host-{VISITOR_COOKIE}={signed}"})
+        assert [thread["id"] for thread in await again.threads()] == [thread_id]
+        planted = opened.client({**HTTPS, "Cookie": f"{VISITOR_COOKIE}={signed}"})
+        assert await planted.threads() == []
     site = "https://site.example"
     async with house(database_url, chat_anonymous="persist", cors_allowed_origins=site) as opened:
         # Only the page that was named, and only over https, may have its cookie sent across sites.
@@ -147,7 +160,8 @@ async def test_another_site_cannot_use_a_visitors_cookie(database_url: str, anon
             assert (renamed.status_code == 403) == (deleted.status_code == 403)
             return renamed.status_code
 
-        for origin in ("https://evil.example", "null", opened.url + "0", "http://sub.127.0.0.1"):
+        origins = ("https://evil.example", "null", opened.url + "0", "http://sub.127.0.0.1", "http://[")
+        for origin in (*origins, opened.url.replace("http:", "ftp:"), "//" + opened.url[7:], ""):
             assert await tried({"Origin": origin}) == 403
             assert await tried({"Origin": origin, "Sec-Fetch-Site": "cross-site"}) == 403
             assert await tried({"Origin": origin, "Sec-Fetch-Site": "same-site"}) == 403
@@ -215,8 +229,10 @@ async def test_a_claim_is_made_once(database_url: str, anonymous: str) -> None:
         bob.http.cookies.update(cookies)
         claimants = [signed_in(opened, {}, cookies), bob] * 4
         answers = await asyncio.gather(*(who.http.post("/chat/claim") for who in claimants))
-        assert [answer.status_code for answer in answers] == [200] * 8
-        assert sorted(answer.json()["threads"] for answer in answers) == [0] * 7 + [5]
+        # While a session is handed over, another claim of it has to wait.
+        moved = [answer.json()["threads"] for answer in answers if answer.status_code == 200]
+        assert {answer.status_code for answer in answers} <= ({200, 409} if anonymous == "memory" else {200})
+        assert sorted(moved) == [0] * (len(moved) - 1) + [5]
         assert sorted([len(await opened.alice.threads()), len(await opened.bob.threads())]) == [0, 5]
 
 
@@ -274,10 +290,9 @@ async def test_a_thread_that_the_account_has_already_is_a_conflict(database_url:
         assert {thread["id"] for thread in await visitor.threads()} == set(mine)
 
 
-@pytest.mark.parametrize("anonymous", ["memory", "persist"])
-async def test_an_answer_in_progress_is_not_cut_off_by_a_claim(database_url: str, anonymous: str) -> None:
+async def test_a_session_is_not_handed_over_while_it_is_answered(database_url: str) -> None:
     paused = Paused()
-    async with house(database_url, paused, chat_anonymous=anonymous) as opened:
+    async with house(database_url, paused) as opened:
         visitor = opened.client()
         await visitor.http.get("/chat/threads")  # Its cookie, before the stream.
         answering = asyncio.create_task(visitor.stream("threads.create", input=user_input("Hi")))
@@ -289,6 +304,103 @@ async def test_an_answer_in_progress_is_not_cut_off_by_a_claim(database_url: str
         events = await answering
         assert (await alice.http.post("/chat/claim")).json()["threads"] == 1
         assert await opened.alice.texts(events[0]["thread"]["id"]) == ["Hi", "Half done"]
+
+
+@pytest.mark.parametrize("same_process", [True, False])
+async def test_an_answer_in_progress_goes_with_its_claimed_thread(
+    database_url: str, same_process: bool
+) -> None:
+    paused = Paused()
+    settings: dict[str, Any] = {"chat_anonymous": "persist"}
+    async with house(database_url, paused, **settings) as opened, house(database_url, **settings) as other:
+        visitor = opened.client()
+        await visitor.http.get("/chat/threads")
+        answering = asyncio.create_task(visitor.stream("threads.create", input=user_input("Hi")))
+        await paused.waiting.wait()
+        claiming = signed_in(opened if same_process else other, {}, dict(visitor.http.cookies))
+        assert (await claiming.http.post("/chat/claim")).json()["threads"] == 1
+        paused.go_on.set()
+        events = await answering
+        assert "error" not in {event["type"] for event in events}
+        thread_id = events[0]["thread"]["id"]
+        assert await opened.alice.texts(thread_id) == ["Hi", "Half done"]
+        # That was the answer's way, and is nobody else's: the old id opens nothing.
+        for type_, params in (
+            ("threads.add_user_message", {"thread_id": thread_id, "input": user_input("evil")}),
+            ("threads.get_by_id", {"thread_id": thread_id}),
+            ("threads.update", {"thread_id": thread_id, "title": "evil"}),
+        ):
+            assert (await visitor.post(type_, **params)).status_code == 404
+        renamed = await visitor.http.patch(f"/chat/threads/{thread_id}", json={"title": "evil"})
+        assert renamed.status_code == 404
+        assert await opened.alice.texts(thread_id) == ["Hi", "Half done"]
+        assert (await opened.alice.threads())[0]["title"] == "Hi"
+
+
+async def test_nothing_begins_while_a_session_is_handed_over(database_url: str) -> None:
+    async with house(database_url) as opened:
+        visitor = opened.client()
+        thread_id = await visitor.create("One")
+        services = opened.app.state.services
+        with services.turns.hold(f"session:{visitor.http.cookies[SESSION_COOKIE]}"):
+            for response in (
+                await visitor.post("threads.add_user_message", thread_id=thread_id, input=user_input()),
+                await visitor.post("threads.create", input=user_input()),
+                await visitor.http.delete("/chat/me"),
+                await visitor.http.get("/chat/threads"),
+            ):
+                assert (response.status_code, response.headers["retry-after"]) == (409, "2")
+        assert await visitor.texts(thread_id) == ["One", "One"]
+
+
+async def test_a_claim_whose_answer_was_lost_is_made_again_and_loses_nothing(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house(database_url) as opened:
+        visitor = opened.client()
+        thread_id = await visitor.create("One")
+        alice = signed_in(opened, {}, dict(visitor.http.cookies))
+
+        async def lost(self: TakeoverRepository, *copies: Any) -> Counts:
+            await take_in(self, *copies)
+            raise StoreUnavailable("The database does not answer.")
+
+        take_in = TakeoverRepository.take_in
+        with monkeypatch.context() as patch:
+            patch.setattr(TakeoverRepository, "take_in", lost)
+            assert (await alice.http.post("/chat/claim")).status_code == 503
+        # Both go on with what they have.
+        await visitor.add(thread_id, "Two")
+        await opened.alice.add(thread_id, "Three")
+        assert (await alice.http.post("/chat/claim")).json() == {"threads": 1, "items": 2, "attachments": 0}
+        assert await opened.alice.texts(thread_id) == [*["One"] * 2, *["Three"] * 2, *["Two"] * 2]
+        await opened.alice.add(thread_id, "Four")
+        assert (await opened.alice.texts(thread_id))[-1] == "Four"
+
+
+async def test_all_that_a_browser_was_is_claimed(database_url: str) -> None:
+    async with house(database_url, chat_anonymous="persist") as opened:
+        by_cookie, by_header = opened.client(), opened.client()
+        for n, visitor in enumerate((by_cookie, by_header)):
+            await visitor.create(str(n))
+        header = {VISITOR_HEADER: by_header.http.cookies[VISITOR_COOKIE]}
+        alice = signed_in(opened, header, dict(by_cookie.http.cookies))
+        assert (await alice.http.post("/chat/claim")).json()["threads"] == 2
+        assert {thread["title"] for thread in await opened.alice.threads()} == {"0", "1"}
+
+
+async def test_newcomers_from_one_address_are_limited_and_nobody_else(database_url: str) -> None:
+    async with house(database_url, chat_rate_limit_newcomers="3/day") as opened:
+        here, elsewhere = ({"X-Forwarded-For": address} for address in ("203.0.113.5", "203.0.113.6"))
+        known = opened.client(here)
+        await known.create()
+        answers = [await opened.client(here).http.get("/chat/threads") for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
+        assert int(answers[-1].headers["retry-after"]) > 0
+        assert len(await known.threads()) == 1
+        token = {"Authorization": f"Bearer {opened._demo.mint('alice')}"}
+        for chat in (opened.client(elsewhere), opened.client({**here, **token}), opened.client()):
+            assert (await chat.http.get("/chat/threads")).status_code == 200
 
 
 async def test_messages_that_arrive_during_a_claim_are_not_lost(database_url: str) -> None:
@@ -306,9 +418,7 @@ async def test_messages_that_arrive_during_a_claim_are_not_lost(database_url: st
             return f"n{n}" if taken else None
 
         async def take() -> httpx.Response:
-            while (answer := await alice.http.post("/chat/claim")).status_code == 409:
-                pass
-            return answer
+            return await alice.http.post("/chat/claim")
 
         *said, _ = await asyncio.gather(*(say(n) for n in range(30)), take())
         await take()

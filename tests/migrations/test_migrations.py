@@ -26,7 +26,8 @@ from app.database.migrations import migrate
 from app.database.schema import REVISIONS, schema_is_current
 from app.database.urls import parse_database_url
 
-TABLES = {"chat_threads", "chat_thread_items", "chat_attachments", "chat_file_removals", "chat_secrets"}
+TABLES = {f"chat_{name}" for name in ("threads", "thread_items", "attachments", "file_removals")}
+TABLES |= {"chat_claims", "chat_secrets"}
 DEPLOY_LOCK = 0x636861746B6974
 
 

@@ -32,6 +32,8 @@ class Issuer:
         self.requests = 0
         self.answer: tuple[int, bytes] | None = None
         """What to answer instead of the keys."""
+        self.silent: asyncio.Event | None = None
+        """What to wait for before answering at all."""
         self._algorithms: dict[str, str] = {}
 
     def add_key(self, algorithm: str = "EdDSA", **fields: Any) -> str:
@@ -43,7 +45,9 @@ class Issuer:
         self.published.append({**public, "kid": key_id, "alg": algorithm, "use": "sig", **fields})
         return key_id
 
-    def mint(self, user: str, key_id: str | None = None, **claims: Any) -> str:
+    def mint(
+        self, user: str, key_id: str | None = None, header: dict[str, Any] | None = None, **claims: Any
+    ) -> str:
         """Return a token for a user; claims given as None are left out."""
         key_id = key_id or self.published[-1]["kid"]
         now = int(time.time())
@@ -54,12 +58,14 @@ class Issuer:
             json.dumps(content).encode(),
             self.private[key_id],
             algorithm=self._algorithms[key_id],
-            headers={"kid": key_id},
+            headers={"kid": key_id, **(header or {})},
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the keys."""
         self.requests += 1
+        if self.silent is not None:
+            await self.silent.wait()
         status, body = self.answer or (200, json.dumps({"keys": self.published}).encode())
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": body})

@@ -65,13 +65,13 @@ def test_what_an_address_is_counted_as(address: str, network: str | None) -> Non
 
 
 async def test_an_owner_is_refused_beyond_the_rate_and_others_are_not(clock: Clock) -> None:
-    limits = RateLimits("3/minute", "100/minute")
+    limits = RateLimits("3/minute", "100/minute", "100/minute")
     assert await admitted(limits) == 3
     assert await admitted(limits, "bob") == 3
 
 
 async def test_after_retry_after_the_next_request_is_admitted(clock: Clock) -> None:
-    limits = RateLimits("3/minute", "100/minute")
+    limits = RateLimits("3/minute", "100/minute", "100/minute")
     for _ in range(20):
         await admitted(limits)
         with pytest.raises(TooManyRequests) as refused:
@@ -83,7 +83,7 @@ async def test_after_retry_after_the_next_request_is_admitted(clock: Clock) -> N
 
 
 async def test_a_full_window_does_not_open_at_once_for_as_many_again(clock: Clock) -> None:
-    limits = RateLimits("100/minute", "100/minute")
+    limits = RateLimits("100/minute", "100/minute", "100/minute")
     clock.now += 60 - clock.now % 60 - 1
     assert await admitted(limits) == 100
     clock.now += 2
@@ -93,7 +93,7 @@ async def test_a_full_window_does_not_open_at_once_for_as_many_again(clock: Cloc
 
 
 async def test_every_one_of_several_rates_holds(clock: Clock) -> None:
-    limits = RateLimits("5/minute;2/second", "100/minute")
+    limits = RateLimits("5/minute;2/second", "100/minute", "100/minute")
     assert await admitted(limits) == 2
     clock.now += 2
     assert await admitted(limits) == 2
@@ -102,7 +102,7 @@ async def test_every_one_of_several_rates_holds(clock: Clock) -> None:
 
 
 async def test_addresses_of_one_network_count_together_and_this_machine_does_not() -> None:
-    limits = RateLimits("100/day", "2/day")
+    limits = RateLimits("100/day", "2/day", "100/day")
     for _ in range(10):
         await limits.admit_address("127.0.0.1")
         await limits.admit_address("::1")
@@ -115,7 +115,7 @@ async def test_addresses_of_one_network_count_together_and_this_machine_does_not
 
 
 async def test_any_text_can_be_an_owner() -> None:
-    limits = RateLimits("1/day", "1/day")
+    limits = RateLimits("1/day", "1/day", "100/day")
     for owner in ("", "\ud800", "x" * 10_000, "a\x00b", "a/b", "a"):
         await limits.admit(owner, None)
 

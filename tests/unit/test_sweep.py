@@ -20,9 +20,15 @@ class Finder:
         self._outcomes = list(outcomes)
         self.sweeps: asyncio.Queue[int] = asyncio.Queue()
         self.forgotten: list[tuple[str, str]] = []
+        self.thorough = 0
 
     async def delete_orphans(self, *, older_than: timedelta, batch: int) -> int:
         assert older_than == timedelta(days=1)
+        return 0
+
+    async def delete_strays(self, *, younger_than: timedelta, batch: int) -> int:
+        assert younger_than == timedelta(days=3)
+        self.thorough += 1
         return 0
 
     async def due(self, *, batch: int) -> list[tuple[str, str]]:
@@ -73,6 +79,8 @@ async def test_it_sweeps_when_it_is_told_of_a_deletion_and_not_before(
         await next_sweep(finder)
         assert finder.sweeps.empty()
     await running.stop()
+    # What reads many files is not done with each deletion.
+    assert finder.thorough == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+"""Whether statements may stay prepared on a connection, which a pooler in between decides."""
+
+import logging
+import secrets
+from typing import Any, Literal
+
+import asyncpg
+
+logger = logging.getLogger(__name__)
+
+PreparedStatements = Literal["auto", "on", "off"]
+# What a connection keeps prepared when it may; more than this project has statements.
+_CACHE_SIZE = 256
+_PROBE = "SELECT name, pg_backend_pid() FROM pg_prepared_statements WHERE statement = current_query()"
+
+
+class Opener:
+    """Opens an engine's connections, with or without statements that stay prepared.
+
+    A transaction pooler gives each transaction whatever server connection is free. One that knows
+    of prepared statements (PgBouncer from 1.21 on, with max_prepared_statements) prepares them
+    there again. Any other would run a statement that is not there, or, worse, another client's
+    statement of the same name. So nothing is prepared by name unless each new connection has shown
+    that names are safe: asked costs four round trips when it is opened, and nothing later. Without names
+    a statement costs two round trips instead of one.
+    """
+
+    def __init__(self, prepared_statements: PreparedStatements) -> None:
+        self._wanted = prepared_statements
+        self._keeps = prepared_statements == "on"
+
+    async def __call__(self, *arguments: Any, **options: Any) -> "asyncpg.Connection[Any]":
+        """Open a connection; asyncpg's connect() takes the arguments."""
+        while True:
+            # Others open connections at the same time, and may find out first.
+            assumed = self._keeps
+            connection: asyncpg.Connection[Any] = await asyncpg.connect(
+                *arguments, **options, statement_cache_size=_CACHE_SIZE if assumed else 0
+            )
+            if self._wanted != "auto":
+                return connection
+            try:
+                keeps = await keeps_statements(connection)
+            except BaseException:
+                connection.terminate()
+                raise
+            if keeps == assumed:
+                return connection
+            # Once in the life of a process, and when the pooler has been replaced by one of another kind.
+            self._keeps = keeps
+            logger.info("Statements %s prepared on this database", "stay" if keeps else "do not stay")
+            await connection.close()
+
+
+async def keeps_statements(connection: "asyncpg.Connection[Any]") -> bool:
+    """Tell whether a statement prepared by name is there, and is the same, in every later transaction.
+
+    It is when the server's process is the one that the connection was told of when it began:
+    then nobody is in between. And it is when the server knows the statement by another name than
+    it was given here: then a pooler looks after it. Leaves nothing behind on the server.
+    """
+    name = f"probe_{secrets.token_hex(8)}"
+    # By its own text, which nobody else's statement has, it finds the name that the server knows it by.
+    probe = f"{_PROBE} -- {name}"
+    async with connection.transaction():
+        row = await (await connection.prepare(probe, name=name)).fetchrow()
+        if row is None:
+            return False
+        if row[0] == name:
+            await connection.execute(f"DEALLOCATE {name}")
+    return bool(row[0] != name or row[1] == connection.get_server_pid())
