@@ -34,6 +34,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
     engine = create_engine(
         settings.database_url,
         pool_size=settings.chat_pool_max_size,
+        idle_seconds=settings.chat_pool_idle_seconds,
         prepared_statements=settings.chat_prepared_statements,
     )
     database = Database(engine, retry_seconds=settings.chat_database_retry_seconds)

@@ -9,6 +9,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.asyncio.connection import parse_url as parse_redis_url
 
+from app.database.fair_pool import DEFAULT_IDLE_SECONDS
 from app.database.prepared import PreparedStatements
 from app.database.urls import parse_database_url
 from app.files.urls import parse_files_url
@@ -46,6 +47,8 @@ class Settings(BaseSettings):
     """Connections opened at start."""
     chat_pool_max_size: PositiveInt = 10
     """Connections never exceeded, per process; keep processes times this below the database's limit."""
+    chat_pool_idle_seconds: PositiveFloat = DEFAULT_IDLE_SECONDS
+    """How long a connection stays open that nobody needs; a serverless database sleeps when none is open."""
     chat_prepared_statements: PreparedStatements = "auto"
     """Whether statements stay prepared: `auto` asks what is between here and the database."""
     chat_database_retry_seconds: PositiveFloat = 10.0

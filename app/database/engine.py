@@ -2,27 +2,33 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.database.fair_pool import DEFAULT_IDLE_SECONDS, FairPool
 from app.database.prepared import Opener, PreparedStatements
 from app.database.urls import parse_database_url
 
 
 def create_engine(
-    url: str, *, pool_size: int = 10, prepared_statements: PreparedStatements = "auto"
+    url: str,
+    *,
+    pool_size: int = 10,
+    idle_seconds: float = DEFAULT_IDLE_SECONDS,
+    prepared_statements: PreparedStatements = "auto",
 ) -> AsyncEngine:
     """Return an engine for a PostgreSQL URL, as Neon's console copies it; connects to nothing yet.
 
-    At most `pool_size` connections are ever open. Every statement is its own transaction: there is
-    no BEGIN and COMMIT around it and no ping before it, so that it costs one network round trip.
-    A connection that died is found by the statement that meets it, and that statement is run again
-    (see `app.database.Database`). Through a pooler, statements stay prepared if it looks after
-    them: `auto` finds out with each connection, `on` and `off` do not ask.
+    At most `pool_size` connections are ever open; one that is idle for `idle_seconds` is closed.
+    Every statement is its own transaction: there is no BEGIN and COMMIT around it and no ping before
+    it, so that it costs one network round trip. A connection that died is found by the statement that
+    meets it, and that statement is run again (see `app.database.Database`). Through a pooler,
+    statements stay prepared if it looks after them: `auto` finds out with each connection, `on` and
+    `off` do not ask.
 
     Raises InvalidUrl.
     """
     parsed = parse_database_url(url)
     if prepared_statements == "auto" and parsed.is_neons_direct_host:
         prepared_statements = "on"
-    return create_async_engine(
+    engine = create_async_engine(
         parsed.url,
         connect_args={
             **parsed.connect_args,
@@ -39,3 +45,5 @@ def create_engine(
         pool_use_lifo=True,
         hide_parameters=True,
     )
+    FairPool.of(engine, idle_seconds=idle_seconds)
+    return engine
