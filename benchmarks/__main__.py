@@ -11,8 +11,9 @@ import uvloop
 
 from app.database.embedded import EmbeddedPostgres
 from app.database.migrations import migrate
-from benchmarks import growth, over_http, store_calls, turns
-from benchmarks.tables import Table
+from benchmarks import breakdown, growth, over_http, session_calls, store_calls, turns
+from benchmarks.cases import seed
+from benchmarks.charts import Report
 
 _PARTS = ["calls", "turns", "http"]
 _LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -22,26 +23,34 @@ _LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 
 
 def main() -> None:
-    """Run what was asked for and print its tables."""
+    """Run what was asked for, print its tables and write what else was asked for."""
     options = _options()
+    if options.freeze:
+        turns.collect_as_the_server()
     parts = [*options.parts, *(["growth"] if options.growth else [])]
-    tables: list[Table] = []
+    report = Report()
     for part in parts:
         with (
             _database(options.database_url, part) as url,
             asyncio.Runner(loop_factory=_LOOPS[options.loop]) as runner,
         ):
-            for table in runner.run(_measure(part, url, options)):
-                print(table.text(), flush=True)
-                tables.append(table)
+            for done in runner.run(_measure(part, url, options)):
+                print(*(table.text() for table in done.tables), sep="\n", flush=True)
+                report.tables += done.tables
+                report.charts += done.charts
     if options.markdown:
-        options.markdown.write_text("\n".join(table.markdown() for table in tables))
+        options.markdown.write_text("\n".join(table.markdown() for table in report.tables))
+    if options.plots:
+        from benchmarks.plots import draw  # Loading it takes a second.
+
+        draw(report.charts, options.plots)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--parts", nargs="*", choices=_PARTS, default=_PARTS)
-    parser.add_argument("--growth", action="store_true", help="measure growth too, with a million rows")
+    parser.add_argument("--growth", action="store_true", help="measure growth too, in a big table")
+    parser.add_argument("--rows", type=int, default=growth.ROWS, help="of that table")
     parser.add_argument("--scale", type=float, default=1.0, help="how much longer than usual")
     parser.add_argument("--only", default="", help="of the calls, those whose name contains this")
     parser.add_argument("--users", type=int, nargs="+", default=[1, 100, 1000], help="for the turns")
@@ -49,11 +58,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--network-ms", type=float, nargs="*", default=[2.0, 50.0], help="for the calls")
     parser.add_argument("--loop", choices=_LOOPS, default="uvloop", help="uvloop is what the server runs on")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there as well")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="write plots there, as SVG")
     parser.add_argument("--database-url", help="an empty database to use; the default starts one, fsync on")
     parser.add_argument(
         "--no-freeze",
-        action="store_true",
-        help="turns: collect garbage as Python does by default, imports included",
+        dest="freeze",
+        action="store_false",
+        help="collect garbage as Python does by default, imports included",
     )
     options = parser.parse_args()
     if options.growth and options.database_url:
@@ -79,18 +90,17 @@ def _database(url: str | None, part: str) -> Iterator[str]:
         yield server.url
 
 
-async def _measure(part: str, url: str, options: argparse.Namespace) -> list[Table]:
+async def _measure(part: str, url: str, options: argparse.Namespace) -> list[Report]:
     if part == "calls":
-        return await store_calls.run(
-            url, network_ms=options.network_ms, scale=options.scale, only=options.only
-        )
+        data = await seed(url)
+        asked = {"network_ms": options.network_ms, "scale": options.scale, "only": options.only}
+        return [await store_calls.run(url, data, **asked), await session_calls.run(url, data, **asked)]
     if part == "turns":
-        return await turns.run(
-            url, users=options.users, words=options.words, scale=options.scale, freeze=not options.no_freeze
-        )
+        load = {"users": options.users, "words": options.words, "scale": options.scale}
+        return [await turns.run(url, **load), await breakdown.run(url, **load)]
     if part == "http":
-        return await over_http.run(options.scale)
-    return await growth.run(url)
+        return [await over_http.run(options.scale)]
+    return [await growth.run(url, rows=options.rows)]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.chat.context import ChatContext
 from app.database import create_engine
@@ -16,7 +17,7 @@ from benchmarks.floor import FloorStore
 USER = "benchmark-user"
 CONTEXT = ChatContext(user_id=USER)
 _THREADS = 50
-_LENGTH = 1000
+LENGTH = 1000
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ class Stores:
 
 
 @asynccontextmanager
-async def stores(url: str, data: Data, *, connections: int = 1) -> AsyncIterator[Stores]:
-    """Open both stores."""
-    engine = create_engine(url, pool_size=connections)
-    floor = await FloorStore.connect(url, connections=connections)
+async def stores(url: str, data: Data, *, engine: AsyncEngine | None = None) -> AsyncIterator[Stores]:
+    """Open both stores, of one connection each; `engine` is another one than usual for ours."""
+    engine = engine or create_engine(url, pool_size=1)
+    floor = await FloorStore.connect(url, connections=1)
     try:
         yield Stores(NeonChatKitStore(engine), floor, data)
     finally:
@@ -53,17 +54,15 @@ async def stores(url: str, data: Data, *, connections: int = 1) -> AsyncIterator
         await engine.dispose()
 
 
-async def seed(url: str) -> Data:
-    """Write the conversations that the calls read."""
+async def seed(url: str, *, length: int = LENGTH) -> Data:
+    """Write the conversations that the calls read, the long one of so many items."""
     async with stores(url, Data("", [], [], "")) as both:
         threads = [samples.thread(f"Thread {n}") for n in range(_THREADS)]
         for thread in threads:
             await both.floor.insert_thread(USER, thread)
-            for item in samples.items(thread.id, 2):
+            items = samples.items(thread.id, length if thread is threads[-1] else 2)
+            for item in items:
                 await both.floor.put_item(USER, thread.id, item)
-        items = samples.items(threads[-1].id, _LENGTH)
-        for item in items:
-            await both.floor.put_item(USER, threads[-1].id, item)
         attachment = samples.attachment()
         await both.floor.save_attachment(USER, attachment)
     # As autovacuum does sooner or later. Before it, the floor's plain lookups read whole threads; see growth.
@@ -89,11 +88,11 @@ class Case:
     """Both sides return the same."""
 
 
-def _page(name: str, limit: int, after: int | None = None) -> Case:
-    """Make the case of a page of the long thread, newest first, behind the item with this index."""
+def _page(name: str, limit: int, *, deep: bool = False) -> Case:
+    """Make the case of a page of the long thread, newest first, or of one from its middle."""
 
     def cursor(both: Stores) -> str | None:
-        return None if after is None else both.data.item_ids[after]
+        return both.data.item_ids[len(both.data.item_ids) // 2] if deep else None
 
     return Case(
         f"load_thread_items, {name}",
@@ -186,7 +185,7 @@ CASES = (
     ),
     _page("20", 20),
     _page("100", 100),
-    _page("20 deep", 20, _LENGTH // 2),
+    _page("20 deep", 20, deep=True),
     Case(
         "add_thread_item",
         lambda s, item: s.ours.add_thread_item(item.thread_id, item, CONTEXT),

@@ -69,6 +69,11 @@ _ITEMS_AFTER = """
     ORDER BY position DESC LIMIT $3"""
 _DELETE_ITEM = """
     DELETE FROM chat_thread_items WHERE user_id = $1 AND thread_id = $2 AND id = $3"""
+_TAKE_NEWEST = """
+    DELETE FROM chat_thread_items WHERE user_id = $1 AND thread_id = $2 AND position = (
+        SELECT position FROM chat_thread_items WHERE user_id = $1 AND thread_id = $2
+        ORDER BY position DESC LIMIT 1)
+    RETURNING payload::text"""
 _FEEDBACK = """
     WITH found AS (
         SELECT id FROM chat_thread_items WHERE user_id = $1 AND thread_id = $2 AND id = ANY($3::text[])
@@ -191,6 +196,11 @@ class FloorStore:
     async def delete_thread_item(self, user_id: str, thread_id: str, item_id: str) -> None:
         """Delete an item."""
         await self._fetch(_DELETE_ITEM, user_id, thread_id, item_id)
+
+    async def take_newest(self, user_id: str, thread_id: str) -> ThreadItem | None:
+        """Delete the newest item and return it."""
+        rows = await self._fetch(_TAKE_NEWEST, user_id, thread_id)
+        return _ITEM.validate_json(rows[0][0]) if rows else None
 
     async def save_feedback(
         self, user_id: str, thread_id: str, item_ids: Collection[str], kind: FeedbackKind

@@ -2,11 +2,13 @@
 
 Blocks that PostgreSQL touches for the statements of the repositories, in a table of a million items: before
 the first ANALYZE and after it, planned for the very values and for any (as from the sixth execution on),
-and with plans that were made while the tables were empty.
+and with plans that were made while the tables were empty. And the time of the same statements as the
+server runs them: prepared, by the driver, after ANALYZE.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -17,17 +19,22 @@ import asyncpg
 from app.database import Statement
 from app.repositories import items, threads
 from app.stores.ids import new_id
+from benchmarks.charts import Lines, Panel, Report
 from benchmarks.tables import Table
 
 SETTINGS = {"autovacuum": "off", "fsync": "off", "shared_buffers": "1GB", "max_wal_size": "8GB"}
 """For the server: statistics come when this module wants them, and loading goes faster."""
 
 _OWNER = "growing"
-_LENGTHS = (10, 1_000, 100_000)
-_ROWS = 1_000_000
+_LENGTHS = (10, 100, 1_000, 10_000, 100_000)
+ROWS = 1_000_000
 _OTHER_THREADS = 900
 _OTHER_OWNERS = 300
 _REPEAT = 3
+_TIMED = 40
+_LIST_LENGTHS = (10, 100, 1_000, 10_000)
+_SERVED = "analysed, generic plan"
+"""What a server that runs for some time has."""
 
 _LOAD_THREADS = """
     INSERT INTO chat_threads (user_id, id, status, last_position, payload, metadata)
@@ -42,7 +49,8 @@ _LOAD_ITEMS = """
         ORDER BY ((n - 1) / 2)::float8 / length, id, n
     ) AS ordered"""
 
-_TARGETS = {"last 20": 15, "20 deep": 16, "load item": 4, "add item": 23}
+_TARGETS = {"first 20": 15, "last 20": 15, "20 deep": 16, "20 deepest": 16, "load item": 4, "add item": 23}
+_DRAWN = ("first 20", "last 20", "20 deep", "20 deepest", "load item", "add item")
 
 
 @dataclass(frozen=True)
@@ -53,20 +61,30 @@ class Probe:
     statement: Statement
     values: Callable[["Place"], dict[str, Any]]
 
+    def arguments(self, place: "Place") -> list[Any]:
+        """Return the values in the statement's order."""
+        values = self.values(place) | {"owner": _OWNER, "thread": place.thread}
+        return self.statement.arguments(values)
+
 
 @dataclass(frozen=True)
 class Place:
-    """A thread to probe, and one item somewhere in its middle."""
+    """A thread to probe."""
 
     length: int
     thread: str
     item: str
+    """In its middle."""
     next_item: str
+    early: str
+    """Behind this one, newest first, lies the last page: the oldest items."""
 
 
 _PROBES = (
+    Probe("first 20", items.PAGES["asc", False], lambda at: {"limit_": 21}),
     Probe("last 20", items.PAGES["desc", False], lambda at: {"limit_": 21}),
     Probe("20 deep", items.PAGES["desc", True], lambda at: {"limit_": 22, "after_id": at.item}),
+    Probe("20 deepest", items.PAGES["desc", True], lambda at: {"limit_": 22, "after_id": at.early}),
     Probe("20 deep, oldest first", items.PAGES["asc", True], lambda at: {"limit_": 22, "after_id": at.item}),
     Probe("load item", items.LOAD, lambda at: {"item": at.item}),
     Probe(
@@ -108,8 +126,7 @@ class Session:
 
     async def cost(self, probe: Probe, place: Place) -> Cost:
         """Run a statement as it would be run, in a transaction that is rolled back."""
-        values = probe.values(place) | {"owner": _OWNER, "thread": place.thread}
-        literals = ", ".join(_literal(value) for value in probe.statement.arguments(values))
+        literals = ", ".join(_literal(value) for value in probe.arguments(place))
         execute = f"EXECUTE probe_{_PROBES.index(probe)}({literals})"
         transaction = self._connection.transaction()
         await transaction.start()
@@ -153,13 +170,17 @@ async def _session(url: str, plans: str) -> AsyncIterator[Session]:
         await connection.close()
 
 
-async def run(url: str) -> list[Table]:
-    """Load the tables and measure; the database must be empty and of a server with SETTINGS."""
-    nowhere = Place(0, "none", "none", "none")
+async def run(url: str, *, rows: int = ROWS) -> Report:
+    """Load the tables and measure; the database must be empty and of a server with SETTINGS.
+
+    Threads that would be more than half of the table are left out.
+    """
+    lengths = [length for length in _LENGTHS if length * 2 <= rows]
+    nowhere = Place(0, "none", "none", "none", "none")
     async with _session(url, "force_generic_plan") as old:
         for probe in _PROBES:
             await old.cost(probe, nowhere)
-        places = await _load(url)
+        places = await _load(url, rows, lengths)
         results = {"planned while empty": await _measure(old, places)}
     for state in ("never analysed", "analysed"):
         if state == "analysed":
@@ -167,7 +188,9 @@ async def run(url: str) -> list[Table]:
         for plans in ("custom", "generic"):
             async with _session(url, f"force_{plans}_plan") as session:
                 results[f"{state}, {plans} plan"] = await _measure(session, places)
-    return [_table(results), await _thread_lists(url)]
+    times = await _clock(url, places)
+    tables = [_table(results, rows, lengths), _time_table(times, lengths), await _thread_lists(url, rows)]
+    return Report(tables, [_chart(results[_SERVED], times, lengths)])
 
 
 async def _execute(url: str, *statements: str) -> None:
@@ -177,14 +200,14 @@ async def _execute(url: str, *statements: str) -> None:
     await connection.close()
 
 
-async def _load(url: str) -> list[Place]:
+async def _load(url: str, rows: int, lengths: Sequence[int]) -> list[Place]:
     connection = await asyncpg.connect(url)
-    others = (_ROWS - sum(_LENGTHS)) // _OTHER_THREADS
+    others = (rows - sum(lengths)) // _OTHER_THREADS
     await connection.execute("CREATE TEMPORARY TABLE lengths (user_id text, id text, length int)")
     await connection.copy_records_to_table(
         "lengths",
         records=[
-            *((_OWNER, f"thr_{length}", length) for length in _LENGTHS),
+            *((_OWNER, f"thr_{length}", length) for length in lengths),
             *((f"other-{n % _OTHER_OWNERS}", f"thr_other_{n}", others) for n in range(_OTHER_THREADS)),
         ],
     )
@@ -192,28 +215,33 @@ async def _load(url: str) -> list[Place]:
     await connection.execute("SET session_replication_role = replica; SET work_mem = '256MB'")
     await connection.execute(_LOAD_THREADS)
     await connection.execute(_LOAD_ITEMS)
-    places = []
-    for length in _LENGTHS:
-        rows = await connection.fetch(
-            "SELECT id FROM chat_thread_items WHERE user_id = $1 AND thread_id = $2 AND position IN ($3, $4)",
-            _OWNER,
-            f"thr_{length}",
-            length // 2,
-            length // 2 + 1,
-        )
-        places.append(Place(length, f"thr_{length}", rows[0][0], rows[1][0]))
+    places = [await _place(connection, length) for length in lengths]
     await connection.close()
     return places
 
 
-async def _thread_lists(url: str) -> Table:
+async def _place(connection: "asyncpg.Connection[Any]", length: int) -> Place:
+    thread = f"thr_{length}"
+    positions = (length // 2, length // 2 + 1, min(length, 21))
+    rows = await connection.fetch(
+        """SELECT id FROM unnest($3::int[]) WITH ORDINALITY AS wanted (position, place)
+        JOIN chat_thread_items USING (position) WHERE user_id = $1 AND thread_id = $2 ORDER BY place""",
+        _OWNER,
+        thread,
+        positions,
+    )
+    return Place(length, thread, *(row[0] for row in rows))
+
+
+async def _thread_lists(url: str, rows: int) -> Table:
     """Measure the list of an owner's threads, which sorts all of them."""
     table = Table(
         "Growth: the list of threads",
         ("threads of the owner", "first 20: blocks", "ms", "behind a cursor", "ms"),
     )
+    counts = [count for count in _LIST_LENGTHS if count * 2 <= rows]
     connection = await asyncpg.connect(url)
-    for count in (10, 100, 1_000, 10_000):
+    for count in counts:
         await connection.execute(
             """INSERT INTO chat_threads (user_id, id, title, status, payload, metadata)
             SELECT $1, 'thr_' || n, 'A title', 'active', json_build_object('text', repeat('x', 200)), '{}'
@@ -222,7 +250,7 @@ async def _thread_lists(url: str) -> Table:
             count,
         )
     await connection.execute("VACUUM ANALYZE chat_threads")
-    for count in (10, 100, 1_000, 10_000):
+    for count in counts:
         cells = [f"{count:,}"]
         for behind_cursor in (False, True):
             statement = threads.PAGES["desc", behind_cursor]
@@ -241,6 +269,8 @@ async def _thread_lists(url: str) -> Table:
 
 
 Costs = dict[tuple[str, int], Cost]
+Times = dict[tuple[str, int], float]
+"""By probe and length of the thread."""
 
 
 async def _measure(session: Session, places: list[Place]) -> Costs:
@@ -253,17 +283,53 @@ async def _measure(session: Session, places: list[Place]) -> Costs:
     return costs
 
 
-def _table(results: dict[str, Costs]) -> Table:
-    lengths = [f"{length:,}" for length in _LENGTHS]
+async def _clock(url: str, places: list[Place]) -> Times:
+    """Return median milliseconds, measured by turns; what is written is rolled back."""
+    seconds: dict[tuple[str, int], list[float]] = {}
+    connection = await asyncpg.connect(url)
+    for _ in range(_TIMED):
+        for probe in _PROBES:
+            for place in places:
+                arguments = probe.arguments(place)
+                transaction = connection.transaction()
+                await transaction.start()
+                begun = time.perf_counter()
+                await connection.fetch(probe.statement.sql, *arguments)
+                seconds.setdefault((probe.name, place.length), []).append(time.perf_counter() - begun)
+                await transaction.rollback()
+    await connection.close()
+    return {key: median(values) * 1000 for key, values in seconds.items()}
+
+
+def _time_table(times: Times, lengths: Sequence[int]) -> Table:
     table = Table(
-        f"Growth: blocks touched in a table of {_ROWS:,} items, by the thread's length",
-        ("statement, plan", *lengths, "target", "ms at most", "verdict"),
+        "Growth: ms of the same statements, by the thread's length",
+        ("statement", *(f"{length:,}" for length in lengths)),
+        (f"Medians of {_TIMED}, as a server runs them, the driver included; without a commit.",),
+    )
+    for probe in _PROBES:
+        table.rows.append((probe.name, *(f"{times[probe.name, length]:.2f}" for length in lengths)))
+    return table
+
+
+def _chart(costs: Costs, times: Times, lengths: Sequence[int]) -> Lines:
+    blocks = {name: [(length, costs[name, length].blocks) for length in lengths] for name in _DRAWN}
+    waits = {name: [(length, times[name, length]) for length in lengths] for name in _DRAWN}
+    x = "items in the thread"
+    return Lines("growth", (Panel(x, "blocks touched", blocks), Panel(x, "ms, median", waits)))
+
+
+def _table(results: dict[str, Costs], rows: int, lengths: Sequence[int]) -> Table:
+    columns = [f"{length:,}" for length in lengths]
+    table = Table(
+        f"Growth: blocks touched in a table of {rows:,} items, by the thread's length",
+        ("statement, plan", *columns, "target", "ms at most", "verdict"),
     )
     plans: dict[str, None] = {}
     for probe in _PROBES:
         target = _TARGETS.get(probe.name)
         for state, costs in results.items():
-            found = [costs[probe.name, length] for length in _LENGTHS]
+            found = [costs[probe.name, length] for length in lengths]
             most = max(cost.blocks for cost in found)
             grows = found[-1].blocks > max(cost.blocks for cost in found[:-1]) + 3
             verdict = "GROWS" if grows else "over" if target and most > target else "fine"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -14,47 +15,54 @@ from typing import Any
 import httpx
 
 from benchmarks import samples
+from benchmarks.charts import Report
 from benchmarks.tables import Table, percentile
 
-_PORT = 8765
 _TURNS = 200
+"""50 at least, of two items each: the history of 100."""
 _READS = 200
 _COLUMNS = ("what a visitor waits for", "p50 ms", "p95 ms", "p99 ms", "goal, p95 ms")
 _NOTES = ("The demo in a process of its own, fsync on; one request at a time.",)
 
 
-async def run(scale: float) -> list[Table]:
+async def run(scale: float) -> Report:
     """Measure against a demo that is started for it."""
     table = Table("Over HTTP", _COLUMNS, _NOTES)
     async with _demo() as http:
         thread_id = await _create(http)
-        commits = [await _commit(http, thread_id) for _ in range(int(_TURNS * scale))]
-        reads = [await _read(http, thread_id) for _ in range(int(_READS * scale))]
+        commits = [await _commit(http, thread_id) for _ in range(max(int(_TURNS * scale), 50))]
+        reads = [await _read(http, thread_id) for _ in range(max(int(_READS * scale), 20))]
     for name, seconds, goal in (
         ("a message committed", commits, "10"),
         ("a history of 100 messages", reads, "25"),
     ):
         times = (median(seconds), percentile(seconds, 95), percentile(seconds, 99))
         table.rows.append([name, *(f"{value * 1000:.1f}" for value in times), goal])
-    return [table]
+    return Report([table])
 
 
 @asynccontextmanager
 async def _demo() -> AsyncIterator[httpx.AsyncClient]:
+    port = _free_port()
     with tempfile.TemporaryDirectory(prefix="chatkit-neon-bench-") as folder:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app.cli", "demo", "--data", folder, "--port", str(_PORT)),
+            *(sys.executable, "-m", "app.cli", "demo", "--data", folder, "--port", str(port)),
             env={**os.environ, "CHAT_RESPONDER": "echo"},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{_PORT}", timeout=30) as http:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
                 await _sign_in(http)
                 yield http
         finally:
             process.terminate()
             await process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 async def _sign_in(http: httpx.AsyncClient) -> None:

@@ -1,52 +1,30 @@
 """Every Store call, ours and the floor's in turn: round trips, time near and far, CPU."""
 
-import gc
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from statistics import median
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from benchmarks.cases import CASES, Case, Data, Stores, seed, stores
-from benchmarks.tables import Table, percentile
+from app.database import create_engine
+from benchmarks.cases import CASES, Case, Data, Stores, stores
+from benchmarks.charts import Report
+from benchmarks.interleave import BLOCKS, Contender, Side, interleave, milliseconds, time_ratio
+from benchmarks.tables import Table
 from benchmarks.wire import Wire, slow_network
 
-_BLOCKS = 12
 _WARM = 8  # PostgreSQL decides for a generic plan at the sixth execution.
-
-
-@dataclass
-class Side:
-    """What was measured on one side."""
-
-    seconds: list[float] = field(default_factory=list)
-    blocks: list[float] = field(default_factory=list)
-    cpu: float = 0.0
-
-    async def run(self, call: Callable[[Any], Awaitable[object]], arguments: Sequence[Any]) -> None:
-        """Make one call for each argument."""
-        times = []
-        cpu = time.process_time()
-        for argument in arguments:
-            start = time.perf_counter()
-            await call(argument)
-            times.append(time.perf_counter() - start)
-        self.cpu += time.process_time() - cpu
-        self.seconds += times
-        self.blocks.append(median(times))
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Ours beside the floor."""
 
-    ours: Side = field(default_factory=Side)
-    floor: Side = field(default_factory=Side)
+    ours: Side
+    floor: Side
 
     @property
     def time_ratio(self) -> float:
-        """Median over pairs of neighbouring blocks: what else the machine does slows both of a pair."""
-        return median(a / b for a, b in zip(self.ours.blocks, self.floor.blocks, strict=True))
+        """Time of ours, to the floor's."""
+        return time_ratio(self.ours, self.floor)
 
     @property
     def cpu_ratio(self) -> float:
@@ -54,18 +32,21 @@ class Comparison:
         return self.ours.cpu / self.floor.cpu
 
 
+@dataclass(frozen=True)
+class Trips:
+    """Network round trips of a call of ours."""
+
+    direct: float
+    unprepared: float
+    """Through a pooler that does not look after prepared statements."""
+
+
 async def compare(case: Case, both: Stores, near: Stores, calls: int) -> Comparison:
-    """Make `calls` calls on each side in short blocks by turns; `near` prepares them without delay."""
-    comparison = Comparison()
+    """Make `calls` calls on each side; `near` prepares them without delay."""
     await _warm(case, both, near)
-    gc.collect()
-    size = max(calls // _BLOCKS, 1)
-    for block in range(_BLOCKS):
-        sides = [(comparison.ours, case.ours), (comparison.floor, case.floor)]
-        for side, call in sides if block % 2 else reversed(sides):
-            arguments = [await case.prepare(near) for _ in range(size)]
-            await side.run(lambda argument, call=call: call(both, argument), arguments)  # type: ignore[misc]
-    return comparison
+    prepare = partial(case.prepare, near)
+    sides = [Contender(prepare, partial(call, both)) for call in (case.ours, case.floor)]
+    return Comparison(*await interleave(sides, calls))
 
 
 async def _warm(case: Case, both: Stores, near: Stores) -> None:
@@ -87,38 +68,43 @@ async def round_trips(case: Case, wire: Wire, both: Stores, calls: int = 10) -> 
     return count / calls
 
 
-async def run(url: str, *, network_ms: Sequence[float], scale: float, only: str = "") -> list[Table]:
-    """Measure all cases whose name contains `only`."""
-    data = await seed(url)
+async def run(url: str, data: Data, *, network_ms: Sequence[float], scale: float, only: str = "") -> Report:
+    """Measure all cases whose name contains `only`; `data` is what `cases.seed` wrote."""
     cases = [case for case in CASES if only in case.name]
     trips = await _count(url, data, cases)
     async with stores(url, data) as near:
         results = {case.name: await compare(case, near, near, int(360 * scale)) for case in cases}
         tables = [_near_table(results, trips)]
-        for milliseconds in network_ms:
-            calls = max(int(200 * scale / milliseconds), _BLOCKS)
-            with slow_network(url, milliseconds / 2000) as slow:
+        for delay in network_ms:
+            calls = max(int(200 * scale / delay), BLOCKS)
+            with slow_network(url, delay / 2000) as slow:
                 async with stores(slow, data) as far:
                     results = {case.name: await compare(case, far, near, calls) for case in cases}
-            tables.append(_far_table(results, milliseconds))
-    return tables
+            tables.append(_far_table(results, delay))
+    return Report(tables)
 
 
-async def _count(url: str, data: Data, cases: Sequence[Case]) -> dict[str, float]:
-    async with Wire(url) as wire, stores(wire.url, data) as both:
-        return {case.name: await round_trips(case, wire, both) for case in cases}
+async def _count(url: str, data: Data, cases: Sequence[Case]) -> dict[str, Trips]:
+    async with (
+        Wire(url) as wire,
+        stores(wire.url, data) as direct,
+        stores(
+            wire.url, data, engine=create_engine(wire.url, pool_size=1, prepared_statements="off")
+        ) as unprepared,
+    ):
+        return {
+            case.name: Trips(await round_trips(case, wire, direct), await round_trips(case, wire, unprepared))
+            for case in cases
+        }
 
 
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.3f}"
-
-
-def _near_table(results: dict[str, Comparison], trips: dict[str, float]) -> Table:
+def _near_table(results: dict[str, Comparison], trips: dict[str, Trips]) -> Table:
     table = Table(
         "Store calls on loopback",
         (
             "call",
             "round trips",
+            "pooled",
             "ours ms",
             "p95",
             "floor ms",
@@ -127,34 +113,38 @@ def _near_table(results: dict[str, Comparison], trips: dict[str, float]) -> Tabl
             "floor CPU µs",
             "CPU x",
         ),
-        notes=("Time: medians; x is the median over neighbouring blocks. CPU: of this process, per call.",),
+        notes=(
+            "Round trips: of ours, counted on the wire; pooled: where no statement can stay prepared.",
+            "Time: medians; x is the median over neighbouring blocks. CPU: of this process, per call.",
+        ),
     )
     for name, comparison in results.items():
         ours, floor = comparison.ours, comparison.floor
         table.rows.append(
             (
                 name,
-                f"{trips[name]:g}",
-                _ms(median(ours.seconds)),
-                _ms(percentile(ours.seconds, 95)),
-                _ms(median(floor.seconds)),
+                f"{trips[name].direct:g}",
+                f"{trips[name].unprepared:g}",
+                milliseconds(ours.typical),
+                milliseconds(ours.p95),
+                milliseconds(floor.typical),
                 f"{comparison.time_ratio:.2f}",
-                f"{ours.cpu / len(ours.seconds) * 1e6:.0f}",
-                f"{floor.cpu / len(floor.seconds) * 1e6:.0f}",
+                f"{ours.cpu_per_call * 1e6:.0f}",
+                f"{floor.cpu_per_call * 1e6:.0f}",
                 f"{comparison.cpu_ratio:.2f}",
             )
         )
     return table
 
 
-def _far_table(results: dict[str, Comparison], milliseconds: float) -> Table:
+def _far_table(results: dict[str, Comparison], delay: float) -> Table:
     table = Table(
-        f"Store calls through a network of {milliseconds:g} ms",
+        f"Store calls through a network of {delay:g} ms",
         ("call", "ours ms", "p95", "floor ms", "time x"),
         notes=("Half of it in each direction.",),
     )
     for name, comparison in results.items():
         ours, floor = comparison.ours, comparison.floor
-        times = (median(ours.seconds), percentile(ours.seconds, 95), median(floor.seconds))
-        table.rows.append((name, *map(_ms, times), f"{comparison.time_ratio:.2f}"))
+        times = (ours.typical, ours.p95, floor.typical)
+        table.rows.append((name, *map(milliseconds, times), f"{comparison.time_ratio:.2f}"))
     return table

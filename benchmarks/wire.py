@@ -190,10 +190,6 @@ class _End(asyncio.Protocol):
         self._timer = None
         self.flush()
 
-    def lead_to(self, url: str) -> None:
-        """Let connections that are opened from now on lead to another server."""
-        self._target = urlsplit(url)
-
     def reset(self) -> None:
         """Close at once with a reset instead of an orderly end."""
         self._outgoing.clear()
