@@ -41,7 +41,7 @@ test: check ## Every check and every test, on a throwaway PostgreSQL.
 	scripts/build-pgbouncer
 	$(BIN)/pytest
 
-bench: setup ## Measure each Store call and whole turns; needs about three minutes.
+bench: setup ## Measure each Store call and whole turns; needs about eight minutes.
 	$(BIN)/python -m benchmarks
 
 lock: ## Rewrite the lock files from pyproject.toml.
