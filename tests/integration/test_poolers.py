@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from app.database import create_engine
 from app.stores import NeonChatKitStore
+from benchmarks.wire import Wire
 from tests.contract.talk import begin, message
 from tests.support.owners import Owner
 from tests.support.pgbouncer import Kind, PgBouncer, pgbouncer
@@ -86,6 +87,7 @@ async def test_several_processes_share_a_pooler(pooler: PgBouncer) -> None:
 import asyncio, sys
 from app.database import create_engine
 from app.stores import NeonChatKitStore
+from benchmarks.wire import Wire
 from tests.contract.talk import message, thread
 from tests.support.owners import Owner
 
@@ -176,3 +178,27 @@ async def test_the_whole_server_works_through_a_pooler(pooler: PgBouncer) -> Non
             assert await person.texts(thread_id) == [f"Hello {n}", f"Hello {n}"]
         assert (await people[0].http.get("/readyz")).status_code == 200
         assert (await people[0].http.delete("/chat/me")).json()["threads"] == 1
+
+
+async def test_the_least_round_trips_that_a_pooler_allows(
+    request: pytest.FixtureRequest, pooler: PgBouncer, owner: Owner
+) -> None:
+    """One where statements stay prepared; one more, to prepare it, where they do not."""
+    expected = {"old": 2, "new": 1}[request.node.callspec.params["pooler"]]
+    async with Wire(pooler.url) as wire:
+        engine = create_engine(wire.url, pool_size=1)
+        store = NeonChatKitStore(engine)
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: store.add_thread_item("thr_1", message(), owner),
+            lambda: store.load_thread("thr_1", owner),
+            lambda: store.load_thread_items("thr_1", None, 20, "desc", owner),
+            lambda: store.load_item("thr_1", "msg_1", owner),
+        ]
+        await begin(store, owner)
+        for call in calls:
+            await call()
+            await call()
+            wire.reset()
+            await call()
+            assert wire.round_trips == expected
+        await engine.dispose()
