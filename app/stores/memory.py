@@ -2,21 +2,19 @@
 
 import json
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from typing import cast
 
 from chatkit.store import NotFoundError
-from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
+from chatkit.types import FeedbackKind, Page, ThreadItem, ThreadMetadata
 
 from app.repositories.owners import Counts
-from app.repositories.rows import FileRow, Order
+from app.repositories.rows import Order
 from app.repositories.takeover import AttachmentCopy, ItemCopy, ThreadCopy
 from app.repositories.threads import MESSAGES, RECENT_ITEMS
 from app.stores.base import (
-    ChatStore,
     ContextT,
     adopt,
     checked_kind,
@@ -36,24 +34,22 @@ from app.stores.changes import (
     remember,
     stored_before,
 )
-from app.stores.codec import dump_again, load_attachment, load_item, load_items
+from app.stores.codec import dump_again, load_item, load_items
 from app.stores.errors import RecordGone
 from app.stores.handover import copies_of, counts_of
 from app.stores.ids import new_id, storable
+from app.stores.memory_files import MemoryFiles
 from app.stores.sessions import (
     Session,
     Sessions,
-    StoredAttachment,
     StoredItem,
     StoredThread,
     size_of,
 )
 from app.stores.summaries import ThreadSummary, summary_of
 
-_ORPHANED = timedelta(days=1)
 
-
-class MemoryStore(ChatStore[ContextT]):
+class MemoryStore(MemoryFiles[ContextT]):
     """The same contract as NeonChatKitStore, for as long as the process and the session live.
 
     A session is whatever the context's `user_id` says. Sessions, threads of a session and bytes
@@ -74,16 +70,18 @@ class MemoryStore(ChatStore[ContextT]):
         drop_file: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Keep sessions within these bounds; `drop_file` is told which bytes nobody needs any more."""
-        self._sessions = Sessions(
-            max_sessions=max_sessions,
-            max_threads=max_threads,
-            max_bytes=max_bytes,
-            max_session_bytes=max_session_bytes,
-            idle_seconds=idle_seconds,
-            clock=clock,
-            drop_file=drop_file,
+        super().__init__(
+            Sessions(
+                max_sessions=max_sessions,
+                max_threads=max_threads,
+                max_bytes=max_bytes,
+                max_session_bytes=max_session_bytes,
+                idle_seconds=idle_seconds,
+                clock=clock,
+                drop_file=drop_file,
+            ),
+            drop_file,
         )
-        self._drop_file = drop_file
         self._created = CreatedThreads()
         self._name = new_id("memory")
 
@@ -284,88 +282,6 @@ class MemoryStore(ChatStore[ContextT]):
             raise
         self._sessions.drop_files_of(session)
         return counts
-
-    async def save_attachment(self, attachment: Attachment, context: ContextT) -> None:
-        """Insert an attachment's metadata, or replace it."""
-        owner = owner_of(context)
-        storable(attachment.id, "attachment")
-        if attachment.thread_id is not None:
-            storable(attachment.thread_id, "thread")
-        payload = dump_again(attachment, load_attachment)
-        session = self._sessions.open(owner)
-        now = datetime.now(UTC)
-        self._sessions.drop_attachments(
-            session, lambda file: file.item_id is None and now - file.created_at > _ORPHANED
-        )
-        found = session.attachments.get(attachment.id)
-        more = size_of(attachment.id, payload) - (size_of(attachment.id, found.payload) if found else 0)
-        self._sessions.make_room(owner, session, more, thread_id=attachment.thread_id, keep=[attachment.id])
-        self._sessions.account(session, more)
-        if found is None:
-            found = session.attachments[attachment.id] = StoredAttachment(payload, str(uuid.uuid4()), now)
-        found.payload = payload
-        if found.item_id is None:
-            found.thread_id = attachment.thread_id
-
-    async def load_attachment(self, attachment_id: str, context: ContextT) -> Attachment:
-        """Return an attachment's metadata as it was saved."""
-        return load_attachment(self._file(attachment_id, context)[1].payload)
-
-    async def delete_attachment(self, attachment_id: str, context: ContextT) -> None:
-        """Delete an attachment's metadata; one that is not there is gone already."""
-        if session := self._sessions.find(owner_of(context)):
-            self._sessions.drop_attachment(session, attachment_id)
-
-    async def load_file(self, attachment_id: str, context: ContextT) -> FileRow:
-        """Return an attachment and where its bytes are."""
-        _, file = self._file(attachment_id, context)
-        age = datetime.now(UTC) - file.created_at
-        return FileRow(file.payload, file.file_key, file.size, file.item_id, age)
-
-    async def announce_files(self, file_keys: Sequence[str], context: ContextT) -> None:
-        """Do nothing: what a crash leaves behind of this store is nothing."""
-
-    async def complete_file(
-        self, attachment: Attachment, *, file_key: str, size: int, context: ContextT
-    ) -> bool:
-        """Give an attachment that has no bytes those that were written, and save it as it is now.
-
-        Bytes that it does not get are dropped. Raises TooLarge when they do not fit.
-        """
-        try:
-            done = self._complete(attachment, file_key, size, context)
-        except BaseException:
-            self._drop_file(file_key)
-            raise
-        if not done:
-            self._drop_file(file_key)
-        return done
-
-    def _complete(self, attachment: Attachment, file_key: str, size: int, context: ContextT) -> bool:
-        payload = dump_again(attachment, load_attachment)
-        try:
-            session, file = self._file(attachment.id, context)
-        except NotFoundError:
-            return False
-        if file.size is not None:
-            return False
-        more = size + size_of(attachment.id, payload) - size_of(attachment.id, file.payload)
-        # It is for the conversation that is open now, beside what is not sent yet; a new file is to
-        # end neither.
-        thread_id = file.thread_id or next(reversed(session.threads), None)
-        unsent = [key for key, other in session.attachments.items() if other.item_id is None]
-        self._sessions.make_room(
-            owner_of(context), session, more, thread_id=thread_id, keep=[attachment.id, *unsent]
-        )
-        self._sessions.account(session, more)
-        file.payload, file.file_key, file.size = payload, file_key, size
-        return True
-
-    def _file(self, attachment_id: str, context: ContextT) -> tuple[Session, StoredAttachment]:
-        session = self._sessions.find(owner_of(context))
-        if session is None or attachment_id not in session.attachments:
-            raise RecordGone("There is no such attachment.")
-        return session, session.attachments[attachment_id]
 
     def _thread(self, thread_id: str, context: ContextT) -> tuple[Session, StoredThread]:
         session = self._sessions.find(owner_of(context))
