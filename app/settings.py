@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     chat_pool_max_size: PositiveInt = 10
     """Connections never exceeded, per process; keep processes times this below the database's limit."""
     chat_pool_idle_seconds: PositiveFloat = DEFAULT_IDLE_SECONDS
-    """How long a connection stays open that nobody needs; a serverless database sleeps when none is open."""
+    """When nobody needed a connection for so long, all are closed; a serverless database sleeps then."""
     chat_prepared_statements: PreparedStatements = "auto"
     """Whether statements stay prepared: `auto` asks what is between here and the database."""
     chat_database_retry_seconds: PositiveFloat = 10.0

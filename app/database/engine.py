@@ -16,7 +16,7 @@ def create_engine(
 ) -> AsyncEngine:
     """Return an engine for a PostgreSQL URL, as Neon's console copies it; connects to nothing yet.
 
-    At most `pool_size` connections are ever open; one that is idle for `idle_seconds` is closed.
+    At most `pool_size` connections are in use; when none was for `idle_seconds`, all are closed.
     Every statement is its own transaction: there is no BEGIN and COMMIT around it and no ping before
     it, so that it costs one network round trip. A connection that died is found by the statement that
     meets it, and that statement is run again (see `app.database.Database`). Through a pooler,

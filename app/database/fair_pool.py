@@ -9,13 +9,11 @@ from weakref import WeakKeyDictionary, WeakSet
 from sqlalchemy import PoolProxiedConnection, event
 from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import Pool, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 _WARM_SECONDS = 5.0
 _DEFAULT_SIZE = 10
-_CLOSE_SECONDS = 5.0
-_IDLE_SINCE = "chatkit_neon_idle_since"
 DEFAULT_IDLE_SECONDS = 60.0
 """Well below the five minutes after which Neon suspends a database that nobody is connected to."""
 
@@ -26,8 +24,8 @@ class FairPool:
     SQLAlchemy's own queue wakes anybody, which at 1,000 users makes the slowest wait several times
     the usual. One FairPool serves an engine, however many stores use it.
 
-    A connection that nobody needed for `idle_seconds` is closed: a serverless database goes to sleep
-    only when none is open.
+    When nobody needed a connection for `idle_seconds` all are closed: a serverless database goes to
+    sleep only when none is open. One FairPool is for one event loop.
     """
 
     def __init__(self, engine: AsyncEngine, *, idle_seconds: float = DEFAULT_IDLE_SECONDS) -> None:
@@ -38,15 +36,12 @@ class FairPool:
         self._turns = asyncio.Semaphore(pool.size() if isinstance(pool, QueuePool) else _DEFAULT_SIZE)
         self._hollow: WeakSet[Any] = WeakSet()
         """Entries of the pool that lost their connection and open a new one when next used."""
-        self._asleep: WeakSet[Any] = WeakSet()
-        """Those whose connection was closed for being idle. They lie below all that have one."""
-        self._puts_to_sleep = False
         self._idle_seconds = idle_seconds
+        self._last_release = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
         for name in ("invalidate", "soft_invalidate"):
             event.listen(self._engine.pool, name, self._emptied)
-        event.listen(self._engine.pool, "detach", self._detached)
         event.listen(self._engine.pool, "connect", self._filled)
 
     @classmethod
@@ -76,15 +71,12 @@ class FairPool:
     def release(self, connection: PoolProxiedConnection) -> None:
         """Take a connection back."""
         try:
-            # A connection that was given up has none.
-            if (info := connection.record_info) is not None:
-                info[_IDLE_SINCE] = time.monotonic()
             connection.close()
         finally:
             self._turns.release()
+            self._last_release = time.monotonic()
             if self._timer is None and self._keeps_idle:
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(self._idle_seconds, self._close_idle)
+                self._wait_for_idleness(self._idle_seconds)
 
     async def warm(self, connections: int) -> None:
         """Open some connections at once, as far as the database lets us; they stay in the pool."""
@@ -106,50 +98,23 @@ class FairPool:
                     group.create_task(open_one(barrier))
 
     def _close_idle(self) -> None:
-        """Close connections that have been idle for long, and come back while there are others.
-
-        Nothing here awaits, so that nobody takes a connection in between.
-        """
+        """Close all connections when none was needed for long; else come back when that may be so."""
         self._timer = None
-        since = time.monotonic() - self._idle_seconds
-        idle = self._take_idle()
-        # The pool lends what came back last: what is closed has to lie below what is not.
-        old = [connection for connection in idle if self._idle_since(connection) <= since]
-        for connection in old:
-            driver: Any = connection.driver_connection
-            self._puts_to_sleep = True
-            connection.detach()
-            self._puts_to_sleep = False
-            task = asyncio.get_running_loop().create_task(_hang_up(driver))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-        young = [connection for connection in idle if connection not in old]
-        for connection in reversed(young):
-            connection.close()
-        if young or self._hollow:
-            oldest = min((self._idle_since(connection) for connection in young), default=time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(max(oldest - since, 0.0), self._close_idle)
+        left = self._last_release + self._idle_seconds - time.monotonic()
+        # Whoever else uses the engine has connections that no release of ours tells of.
+        if left > 0 or self._engine.pool.checkedout():  # type: ignore[attr-defined]  # QueuePool's
+            self._wait_for_idleness(max(left, self._idle_seconds / 2))
+            return
+        # The pool is replaced before anything awaits: nobody is lent a connection that is being closed.
+        old = self._engine.pool
+        self._engine.dispose(close=False)
+        self._hollow.clear()
+        task = asyncio.get_running_loop().create_task(_close(old))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
-    def _take_idle(self) -> list[PoolProxiedConnection]:
-        """Take the idle connections out of the pool, the one used last first."""
-        idle = []
-        while self._idle() > 0:
-            try:
-                idle.append(self._engine.pool.connect())
-            except MissingGreenlet:
-                break
-        return idle
-
-    def _idle(self) -> int:
-        """Return how many connections can be taken without opening one; 0 when that is not certain."""
-        if self._hollow:
-            return 0
-        return int(self._engine.pool.checkedin()) - len(self._asleep)  # type: ignore[attr-defined]  # QueuePool's
-
-    @staticmethod
-    def _idle_since(connection: PoolProxiedConnection) -> float:
-        since: float = (connection.record_info or {}).get(_IDLE_SINCE, time.monotonic())
-        return since
+    def _wait_for_idleness(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._close_idle)
 
     async def _checkout(self, deadline: float) -> PoolProxiedConnection:
         """Return a connection that the driver does not know to be dead."""
@@ -165,7 +130,7 @@ class FairPool:
         pool = self._engine.pool
         # Taking an idle connection awaits nothing, and then the greenlet that SQLAlchemy needs to
         # await in is half the cost of the call.
-        if self._keeps_idle and self._idle() > 0:
+        if self._keeps_idle and not self._hollow and pool.checkedin():  # type: ignore[attr-defined]  # QueuePool's
             try:
                 return pool.connect()
             except MissingGreenlet:
@@ -177,17 +142,13 @@ class FairPool:
     def _emptied(self, _connection: object, entry: object, _error: object) -> None:
         self._hollow.add(entry)
 
-    def _detached(self, _connection: object, entry: object) -> None:
-        (self._asleep if self._puts_to_sleep else self._hollow).add(entry)
-
     def _filled(self, _connection: object, entry: object) -> None:
         self._hollow.discard(entry)
-        self._asleep.discard(entry)
 
 
-async def _hang_up(driver: Any) -> None:
+async def _close(pool: Pool) -> None:
     with suppress(Exception):
-        await driver.close(timeout=_CLOSE_SECONDS)
+        await greenlet_spawn(pool.dispose)
 
 
 _POOLS: WeakKeyDictionary[AsyncEngine, FairPool] = WeakKeyDictionary()

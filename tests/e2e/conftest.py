@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +13,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+
+from tests.support.ports import free_port
 
 _COMMAND = Path(sys.executable).with_name("chatkit-neon")
 # Nothing but the page may use the network.
@@ -27,7 +28,7 @@ class DemoServer:
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        self._port = _free_port()
+        self._port = free_port()
         self._process: Process | None = None
         self._log: asyncio.Task[None] | None = None
         self.said: list[str] = []
@@ -83,13 +84,6 @@ class DemoServer:
                 running.set()
         await process.wait()
         running.set()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -1,13 +1,14 @@
 """A real S3 server, in a process of its own, for tests of what is kept in one."""
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+
+from tests.support.ports import free_port
 
 _COMMAND = str(Path(sys.executable).with_name("moto_server"))
 ENVIRONMENT = {
@@ -21,9 +22,7 @@ ENVIRONMENT = {
 @asynccontextmanager
 async def s3_server() -> AsyncIterator[str]:
     """Run a server on a free port until the block ends, and yield its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         _COMMAND,
         "-H",

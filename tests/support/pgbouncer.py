@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,8 @@ from typing import Any, Literal
 
 import pytest
 from sqlalchemy.engine import make_url
+
+from tests.support.ports import free_port
 
 Kind = Literal["old", "new"]
 # Debian 12's, which knows nothing of prepared statements, and one that keeps them.
@@ -31,7 +32,7 @@ class PgBouncer:
                 "These tests need PgBouncer. Run scripts/install-packages and scripts/build-pgbouncer."
             )
         self._upstream = make_url(upstream)
-        self.port = port or _free_port()
+        self.port = port or free_port()
         folder.mkdir(exist_ok=True)
         self._folder = folder
         self._write(settings)
@@ -94,12 +95,6 @@ class PgBouncer:
             self._process.kill()
             await asyncio.to_thread(self._process.wait)
             self._process = None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

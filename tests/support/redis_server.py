@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,8 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+
+from tests.support.ports import free_port
 
 
 class RedisServer:
@@ -23,9 +24,7 @@ class RedisServer:
             pytest.fail(
                 "These tests need redis-server on the PATH. Run scripts/install-packages, or install Redis."
             )
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = int(probe.getsockname()[1])
+        self._port = free_port()
         options = {"port": self._port, "bind": "127.0.0.1", "dir": folder, "save": "", "appendonly": "no"}
         # A test run that is killed takes its servers with it; only Linux knows how.
         launcher = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.database.embedded_process import launcher, wait_until
+from tests.support.ports import free_port
 
 PASSWORD = "S3cret@of:the/test"  # noqa: S105 - of a server that lives for a moment
 IN_URL = "S3cret%40of%3Athe%2Ftest"
@@ -32,7 +33,7 @@ def system_postgres(folder: Path, *rules: str, **settings: str) -> Iterator[int]
     It listens on 127.0.0.1 and ::1 and at a Unix socket in the folder. `rules` are lines of
     pg_hba.conf that come before its own, which ask for a password.
     """
-    programs, data, port = _programs(), folder / "data", _free_port()
+    programs, data, port = _programs(), folder / "data", free_port()
     secret = folder / "password"
     secret.write_text(PASSWORD)
     made = launcher().run(
@@ -70,12 +71,6 @@ def _programs() -> Path:
             "These tests need PostgreSQL with TLS. Run scripts/install-packages, or install PostgreSQL."
         )
     return found[-1]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _is_ready(data: Path) -> bool:
