@@ -51,11 +51,6 @@ class RateLimits:
         """Count a request of an owner, who is known by now. Raises TooManyRequests."""
         await self._admit("owner", self._per_owner, owner)
 
-    async def admit(self, owner: str, address: str | None) -> None:
-        """Count a request of an owner from an address. Raises TooManyRequests."""
-        await self.admit_address(address)
-        await self.admit_owner(owner)
-
     async def aclose(self) -> None:
         """Close the connections to Redis."""
         await self._counts.aclose()

@@ -117,7 +117,7 @@ async def test_addresses_of_one_network_count_together_and_this_machine_does_not
 async def test_any_text_can_be_an_owner() -> None:
     limits = RateLimits("1/day", "1/day", "100/day")
     for owner in ("", "\ud800", "x" * 10_000, "a\x00b", "a/b", "a"):
-        await limits.admit(owner, None)
+        await limits.admit_owner(owner)
 
 
 async def test_invented_owners_take_bounded_memory() -> None:
