@@ -7,7 +7,9 @@ ChatHistoryError
 ├── TooLarge              413  more bytes than this server takes
 ├── Conflict              409  right request, wrong moment (locked thread, nothing to answer)
 │   └── Busy              409  the wrong moment passes by itself
+│       └── LeaseLost     409  another attempt answers the same request by now
 ├── NotSupported          400  this server was not set up for it
+├── KeyReused             422  the idempotency key of another request
 ├── UnsupportedFile       415  not a type of file that this server takes
 ├── Unauthorized          401  who is asking is unknown
 ├── Forbidden             403  who is asking is known, and may not
@@ -74,6 +76,25 @@ class Busy(Conflict):
     code = "busy"
     allow_retry = True
     retry_after = 2
+
+
+class LeaseLost(Busy):
+    """Another attempt has taken over the request that this one was answering."""
+
+    def __init__(self) -> None:
+        super().__init__("Your message is being answered by another request of yours. Please try again.")
+
+
+class KeyReused(ChatHistoryError):
+    """The idempotency key was used before, for another request."""
+
+    status_code = 422
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used for another request. Use a new key for a new request."
+        )
 
 
 class NotSupported(ChatHistoryError):

@@ -4,7 +4,18 @@ from app.models.attachment import Attachment, FileRemoval
 from app.models.base import MAX_ID_BYTES, Base
 from app.models.claim import Claim
 from app.models.item import ThreadItem
+from app.models.keyed_request import KeyedRequest
 from app.models.secret import Secret
 from app.models.thread import Thread
 
-__all__ = ["MAX_ID_BYTES", "Attachment", "Base", "Claim", "FileRemoval", "Secret", "Thread", "ThreadItem"]
+__all__ = [
+    "MAX_ID_BYTES",
+    "Attachment",
+    "Base",
+    "Claim",
+    "FileRemoval",
+    "KeyedRequest",
+    "Secret",
+    "Thread",
+    "ThreadItem",
+]

@@ -52,4 +52,7 @@ class ThreadItem(Base):
     """When the row was made; what ChatKit said is in the payload."""
     feedback: Mapped[str | None] = mapped_column(Text)
     """What the owner thought of it: positive, negative, or nothing said."""
+    turn: Mapped[str | None] = mapped_column(Text)
+    """What it is part of: the id of the message that is answered, or that of another request which
+    carried an idempotency key. None for items of requests without one."""
     payload: Mapped[str] = mapped_column(JSON)

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    CTE,
     JSON,
     BigInteger,
     ColumnElement,
@@ -30,16 +31,17 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.dml import ReturningInsert
 
 from app.database import Database, Statement
-from app.errors import RecordNotFound
-from app.models import Attachment, Thread, ThreadItem
+from app.errors import LeaseLost, RecordNotFound
+from app.models import Attachment, KeyedRequest, Thread, ThreadItem
 from app.repositories.files import attachments_gone
-from app.repositories.rows import ItemRow, Order, Slice, slice_of
+from app.repositories.rows import Hold, ItemRow, Order, Slice, slice_of
 
 _OWNER: ColumnElement[str] = bindparam("owner", type_=Text)
 _THREAD: ColumnElement[str] = bindparam("thread", type_=Text)
 _ITEM: ColumnElement[str] = bindparam("item", type_=Text)
 _IN_THREAD = (ThreadItem.user_id == _OWNER, ThreadItem.thread_id == _THREAD)
 _PAYLOAD = cast(ThreadItem.payload, Text)
+_LAST = 2**63 - 1
 
 
 def _probe(item: ColumnElement[str], column: InstrumentedAttribute[Any]) -> Subquery:
@@ -64,7 +66,8 @@ def _found(probe: Subquery, item: ColumnElement[str]) -> tuple[ColumnElement[boo
     return probe.c.user_id == _OWNER, probe.c.thread_id == _THREAD, probe.c.id == item
 
 
-def _position_of(item: ColumnElement[str]) -> ColumnElement[int]:
+def position_of(item: ColumnElement[str]) -> ColumnElement[int]:
+    """Return the position of an item of the thread that a statement is about, NULL when it is not there."""
     probe = _probe(item, ThreadItem.position)
     return select(probe.c.position).where(*_found(probe, item)).scalar_subquery()
 
@@ -80,7 +83,7 @@ def _page(order: Order, *, behind_cursor: bool) -> Select[Any]:
     conditions: tuple[ColumnElement[bool], ...] = _IN_THREAD
     if behind_cursor:
         payload = case((ThreadItem.id == after, null()), else_=payload)
-        edge = _position_of(after)
+        edge = position_of(after)
         conditions += (ThreadItem.position <= edge if order == "desc" else ThreadItem.position >= edge,)
     return (
         select(ThreadItem.id, payload)
@@ -92,44 +95,80 @@ def _page(order: Order, *, behind_cursor: bool) -> Select[Any]:
 
 # Taking the position locks the thread's row until the item is in: a thread that is not there adds
 # nothing, one that is being deleted waits or is waited for, and positions commit in order.
-_thread = (
-    update(Thread)
-    .where(Thread.user_id == _OWNER, Thread.id == _THREAD)
-    .values(last_position=Thread.last_position + literal_column("1"), active_at=func.clock_timestamp())
-    .returning(Thread.last_position)
-    .cte("thread")
-)
-_new = insert(ThreadItem).from_select(
-    ["user_id", "thread_id", "id", "position", "type", "payload"],
-    select(
-        _OWNER,
-        _THREAD,
-        _ITEM,
-        _thread.c.last_position,
-        bindparam("type_", type_=Text),
-        cast(bindparam("payload_", type_=Text), JSON),
-    ),
-    include_defaults=False,
-)
-_put: ReturningInsert[Any] = _new.on_conflict_do_update(
-    index_elements=[ThreadItem.user_id, ThreadItem.thread_id, ThreadItem.id],
-    set_={"type": _new.excluded.type, "payload": _new.excluded.payload},
-).returning(literal_column("1"))
-PUT = Statement("items.put", _put)
-# From here on the files go with the message, and are no orphans any more. One that is part of a
-# message already stays with that: its bytes go with one message only.
-_bound = (
-    update(Attachment)
-    .where(
-        Attachment.user_id == _OWNER,
-        Attachment.id == func.any(bindparam("files", type_=ARRAY(Text))),
-        Attachment.item_id.is_(None),
-        exists(select(_thread.c.last_position)),
+def _put(*also: ColumnElement[bool], turn: ColumnElement[Any]) -> tuple[CTE, ReturningInsert[Any]]:
+    thread = (
+        update(Thread)
+        .where(Thread.user_id == _OWNER, Thread.id == _THREAD, *also)
+        .values(last_position=Thread.last_position + literal_column("1"), active_at=func.clock_timestamp())
+        .returning(Thread.last_position)
+        .cte("thread")
     )
-    .values(thread_id=_THREAD, item_id=_ITEM)
-    .cte("bound")
+    new = insert(ThreadItem).from_select(
+        ["user_id", "thread_id", "id", "position", "type", "turn", "payload"],
+        select(
+            _OWNER,
+            _THREAD,
+            _ITEM,
+            thread.c.last_position,
+            bindparam("type_", type_=Text),
+            turn,
+            cast(bindparam("payload_", type_=Text), JSON),
+        ),
+        include_defaults=False,
+    )
+    put: ReturningInsert[Any] = new.on_conflict_do_update(
+        index_elements=[ThreadItem.user_id, ThreadItem.thread_id, ThreadItem.id],
+        set_={"type": new.excluded.type, "payload": new.excluded.payload},
+    ).returning(literal_column("1"))
+    return thread, put
+
+
+def _with_files(thread: CTE, put: ReturningInsert[Any]) -> ReturningInsert[Any]:
+    # From here on the files go with the message, and are no orphans any more. One that is part of a
+    # message already stays with that: its bytes go with one message only.
+    bound = (
+        update(Attachment)
+        .where(
+            Attachment.user_id == _OWNER,
+            Attachment.id == func.any(bindparam("files", type_=ARRAY(Text))),
+            Attachment.item_id.is_(None),
+            exists(select(thread.c.last_position)),
+        )
+        .values(thread_id=_THREAD, item_id=_ITEM)
+        .cte("bound")
+    )
+    return put.add_cte(bound)
+
+
+# An attempt that was slow may wake up when another has taken its request over. The lock makes the
+# takeover wait for an item that is being added, or this wait and then find that it came too late.
+_held = (
+    select(KeyedRequest.id)
+    .where(
+        KeyedRequest.user_id == _OWNER,
+        KeyedRequest.id == bindparam("request", type_=Text),
+        KeyedRequest.holder == bindparam("holder", type_=Text),
+    )
+    .with_for_update(read=True)
+    .cte("held")
 )
-PUT_WITH_FILES = Statement("items.put_with_files", _put.add_cte(_bound))
+_plain = _put(turn=cast(null(), Text))
+_in_turn = _put(exists(select(_held.c.id)), turn=bindparam("turn", type_=Text))
+PUT = Statement("items.put", _plain[1])
+PUT_WITH_FILES = Statement("items.put_with_files", _with_files(*_plain))
+PUT_IN_TURN = Statement("items.put_in_turn", _in_turn[1])
+PUT_IN_TURN_WITH_FILES = Statement("items.put_in_turn_with_files", _with_files(*_in_turn))
+# By whether the item is part of a keyed request's answer, and whether it carries files.
+_PUTS = {
+    (False, False): PUT,
+    (False, True): PUT_WITH_FILES,
+    (True, False): PUT_IN_TURN,
+    (True, True): PUT_IN_TURN_WITH_FILES,
+}
+_STILL_THERE = Statement(
+    "items.thread_still_there",
+    select(literal_column("1")).where(Thread.user_id == _OWNER, Thread.id == _THREAD),
+)
 
 LOAD = Statement("items.load", _load())
 
@@ -146,7 +185,7 @@ _FILES_OF_THREAD = (Attachment.user_id == _OWNER, Attachment.thread_id == _THREA
 DELETE = Statement(
     "items.delete",
     delete(ThreadItem)
-    .where(*_IN_THREAD, ThreadItem.id == _ITEM, ThreadItem.position == _position_of(_ITEM))
+    .where(*_IN_THREAD, ThreadItem.id == _ITEM, ThreadItem.position == position_of(_ITEM))
     .add_cte(*attachments_gone(*_FILES_OF_THREAD, Attachment.item_id == _ITEM))
     .returning(literal_column("1")),
 )
@@ -160,7 +199,12 @@ _locked_thread = (
 
 _behind = (
     delete(ThreadItem)
-    .where(*_IN_THREAD, ThreadItem.position > _position_of(_ITEM), exists(select(_locked_thread.c.id)))
+    .where(
+        *_IN_THREAD,
+        ThreadItem.position > position_of(_ITEM),
+        ThreadItem.position <= bindparam("until", type_=BigInteger),
+        exists(select(_locked_thread.c.id)),
+    )
     .returning(ThreadItem.id, ThreadItem.position)
     .cte("behind")
 )
@@ -235,24 +279,32 @@ class ItemRepository:
         self._database = database
         self._user_id = user_id
 
-    async def put(self, thread_id: str, item: ItemRow) -> None:
+    async def put(self, thread_id: str, item: ItemRow, hold: Hold | None = None) -> None:
         """Append an item, or replace the payload of the one with its id, which keeps its place.
 
         The attachments it names go with it from then on, but for those that go with another already.
+        `hold` says as part of which keyed request's answer.
 
-        Raises RecordNotFound when the thread is not there; then nothing is stored.
+        Raises RecordNotFound when the thread is not there, and LeaseLost when another attempt answers
+        the request by now; then nothing is stored.
         """
         rows = await self._database.write(
-            PUT_WITH_FILES if item.files else PUT,
+            _PUTS[hold is not None, bool(item.files)],
             owner=self._user_id,
             thread=thread_id,
             item=item.id,
             type_=item.type,
             payload_=item.payload,
             files=item.files,
+            **(hold.values() if hold is not None else {}),
         )
-        if not rows:
-            raise RecordNotFound("There is no such conversation.")
+        if rows:
+            return
+        if hold is not None and await self._database.read(
+            _STILL_THERE, owner=self._user_id, thread=thread_id
+        ):
+            raise LeaseLost
+        raise RecordNotFound("There is no such conversation.")
 
     async def get(self, thread_id: str, item_id: str) -> str:
         """Return an item's payload. Raises RecordNotFound."""
@@ -281,9 +333,18 @@ class ItemRepository:
         """Delete an item; tell whether it was there."""
         return bool(await self._database.write(DELETE, owner=self._user_id, thread=thread_id, item=item_id))
 
-    async def delete_after(self, thread_id: str, item_id: str) -> list[str]:
-        """Delete everything added behind an item and return the ids, oldest first; nothing behind none."""
-        rows = await self._database.write(DELETE_AFTER, owner=self._user_id, thread=thread_id, item=item_id)
+    async def delete_after(self, thread_id: str, item_id: str, *, until: int | None = None) -> list[str]:
+        """Delete everything added behind an item and return the ids, oldest first; nothing behind none.
+
+        With `until`, what stands behind that position stays.
+        """
+        rows = await self._database.write(
+            DELETE_AFTER,
+            owner=self._user_id,
+            thread=thread_id,
+            item=item_id,
+            until=_LAST if until is None else until,
+        )
         return [row[0] for row in rows]
 
     async def save_feedback(self, thread_id: str, item_ids: Collection[str], kind: str) -> None:

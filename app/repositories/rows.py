@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import asyncpg
 
@@ -62,6 +62,19 @@ class ItemRow:
     payload: str
     files: Sequence[str] = ()
     """Ids of the attachments that it carries."""
+
+
+class Hold(NamedTuple):
+    """What an attempt to answer a keyed request writes with: only the request's holder may."""
+
+    request_id: str
+    holder: str
+    turn: str
+    """What the items it adds are marked with."""
+
+    def values(self) -> dict[str, str]:
+        """Return the values of a statement that adds an item."""
+        return {"request": self.request_id, "holder": self.holder, "turn": self.turn}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
-from typing import Protocol, cast, get_args
+from typing import Literal, Protocol, cast, get_args
 
 from chatkit.store import Store, StoreItemType
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata, UserMessageItem
@@ -10,12 +10,16 @@ from typing_extensions import TypeVar
 
 from app.errors import InvalidRequest
 from app.repositories.owners import Counts
+from app.repositories.requests import Standing
 from app.repositories.rows import FileRow, Order
 from app.stores.errors import RecordGone
 from app.stores.ids import PLACEHOLDER_IDS, id_kind, is_storable, new_id, storable
 from app.stores.summaries import ThreadSummary
 
 LARGEST_PAGE = 100
+
+Outcome = Literal["done", "stopped"]
+"""How a keyed request ended: answered, or stopped by its user."""
 
 
 class OwnerContext(Protocol):
@@ -88,6 +92,48 @@ class ChatStore(Store[ContextT]):
 
         False when it is gone, or has bytes already, whoever's; `load_file` tells.
         """
+
+    @abstractmethod
+    async def begin_thread(self, thread: ThreadMetadata, context: ContextT) -> None:
+        """Take the context's request and, with its first attempt, insert the thread that it begins.
+
+        Raises AlreadyAsked when another attempt has the request, or it is answered.
+        """
+
+    @abstractmethod
+    async def begin_turn(self, thread_id: str, context: ContextT) -> ThreadMetadata:
+        """Take the context's request, and return the thread that it is in.
+
+        In a thread that is not open a new request is not taken. Raises AlreadyAsked likewise.
+        """
+
+    @abstractmethod
+    async def begin_call(self, context: ContextT) -> None:
+        """Take the context's request, which is answered at once. Raises AlreadyAsked likewise."""
+
+    @abstractmethod
+    async def finish(self, outcome: Outcome, result: str | None, context: ContextT) -> None:
+        """Note how the context's request ended; nothing when this attempt does not hold it any more."""
+
+    @abstractmethod
+    async def release(self, context: ContextT, *, forget: bool) -> None:
+        """Let another attempt answer the context's request; with `forget` as if it were the first."""
+
+    @abstractmethod
+    async def clear_turn(self, thread_id: str, context: ContextT) -> list[str]:
+        """Delete what earlier attempts at the context's request left of their answer; return the ids."""
+
+    @abstractmethod
+    async def turn_items(self, thread_id: str, turn: str, since: int, context: ContextT) -> list[ThreadItem]:
+        """Return what a turn added to its thread behind a position, in order."""
+
+    @abstractmethod
+    async def request_in(self, thread_id: str, turn: str | None, context: ContextT) -> Standing | None:
+        """Return the newest request of a turn; without one, the newest that is being answered."""
+
+    @abstractmethod
+    async def ask_to_stop(self, thread_id: str, context: ContextT) -> int:
+        """Ask whoever answers keyed requests in a thread to stop; return how many are still to."""
 
     @abstractmethod
     async def delete_everything(self, context: ContextT) -> Counts:

@@ -3,7 +3,7 @@
 from chatkit.errors import CustomStreamError
 from chatkit.store import NotFoundError
 
-from app.errors import RecordNotFound, StoreUnavailable, TooLarge
+from app.errors import LeaseLost, RecordNotFound, StoreUnavailable, TooLarge
 
 
 class RecordGone(NotFoundError, CustomStreamError):
@@ -30,6 +30,16 @@ class StoreFull(TooLarge, CustomStreamError):
         self.args = (message,)
 
 
+class TurnTaken(LeaseLost, CustomStreamError):
+    """LeaseLost, readable when it ends a stream."""
+
+    def __init__(self) -> None:
+        LeaseLost.__init__(self)
+        message = str(self)
+        CustomStreamError.__init__(self, message, allow_retry=True)
+        self.args = (message,)
+
+
 class for_chatkit:  # noqa: N801 - used like a function; a generator-based one costs four times as much
     """Turn the repositories' errors into those that ChatKit knows."""
 
@@ -43,3 +53,5 @@ class for_chatkit:  # noqa: N801 - used like a function; a generator-based one c
             raise RecordGone(str(error)) from error
         if isinstance(error, StoreUnavailable):
             raise StoreDown(str(error)) from error
+        if isinstance(error, LeaseLost):
+            raise TurnTaken from error

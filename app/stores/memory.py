@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import cast
@@ -14,6 +15,7 @@ from app.repositories.owners import Counts
 from app.repositories.rows import Order
 from app.repositories.takeover import AttachmentCopy, ItemCopy, ThreadCopy
 from app.repositories.threads import MESSAGES, RECENT_ITEMS
+from app.stores.attempts import attempt_of
 from app.stores.base import (
     ContextT,
     adopt,
@@ -25,7 +27,6 @@ from app.stores.base import (
     owner_of,
 )
 from app.stores.changes import (
-    CreatedThreads,
     apply,
     changes_between,
     dump_thread,
@@ -37,8 +38,8 @@ from app.stores.changes import (
 from app.stores.codec import dump_again, load_item, load_items
 from app.stores.errors import RecordGone
 from app.stores.handover import copies_of, counts_of
-from app.stores.ids import new_id, storable
-from app.stores.memory_files import MemoryFiles
+from app.stores.ids import storable
+from app.stores.memory_requests import MemoryRequests
 from app.stores.sessions import (
     Session,
     Sessions,
@@ -49,7 +50,7 @@ from app.stores.sessions import (
 from app.stores.summaries import ThreadSummary, summary_of
 
 
-class MemoryStore(MemoryFiles[ContextT]):
+class MemoryStore(MemoryRequests[ContextT]):
     """The same contract as NeonChatKitStore, for as long as the process and the session live.
 
     A session is whatever the context's `user_id` says. Sessions, threads of a session and bytes
@@ -82,11 +83,6 @@ class MemoryStore(MemoryFiles[ContextT]):
             ),
             drop_file,
         )
-        self._created = CreatedThreads()
-        self._name = new_id("memory")
-
-    def _home(self, context: ContextT) -> str:
-        return f"{self._name} {owner_of(context)}"
 
     async def load_thread(self, thread_id: str, context: ContextT) -> ThreadMetadata:
         """Return a thread as it was saved."""
@@ -108,21 +104,6 @@ class MemoryStore(MemoryFiles[ContextT]):
             session, found = self._thread(thread.id, context)
             self._store(owner, session, thread.id, found, apply(changes_between(before, now), found.stored))
         remember(thread, home, now)
-
-    def _insert_or_replace(self, owner: str, thread_id: str, stored: str) -> None:
-        session = self._sessions.open(owner)
-        self._store(owner, session, thread_id, session.threads.get(thread_id), stored)
-
-    def _store(
-        self, owner: str, session: Session, thread_id: str, found: StoredThread | None, stored: str
-    ) -> None:
-        more = size_of(thread_id, stored) - (size_of(thread_id, found.stored) if found else 0)
-        self._sessions.make_room(owner, session, more, thread_id=thread_id, new_thread=found is None)
-        if found is None:
-            now = datetime.now(UTC)
-            found = session.threads[thread_id] = StoredThread(stored, self._sessions.tick(), now, now)
-        self._sessions.account(session, more, found)
-        found.stored = stored
 
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: ContextT
@@ -149,6 +130,8 @@ class MemoryStore(MemoryFiles[ContextT]):
     async def delete_thread(self, thread_id: str, context: ContextT) -> None:
         """Delete a thread with its items and attachments; one that is not there is gone already."""
         if session := self._sessions.find(owner_of(context)):
+            if thread := session.threads.get(thread_id):
+                session.gone.extend(thread.requests)
             self._sessions.drop_thread(session, thread_id)
 
     async def load_thread_items(
@@ -174,12 +157,16 @@ class MemoryStore(MemoryFiles[ContextT]):
         session, thread = self._thread(thread_id, context)
         payload = dump_again(item, load_item)
         before = thread.items.get(item.id)
+        turn = self._check_hold(context)
         more = size_of(item.id, payload) - (size_of(item.id, before.payload) if before else 0)
         self._sessions.make_room(owner_of(context), session, more, thread_id=thread_id)
         self._sessions.account(session, more, thread)
         now = datetime.now(UTC)
+        thread.last_position += 1
         thread.items[item.id] = (
-            StoredItem(payload, before.created_at, before.feedback) if before else StoredItem(payload, now)
+            replace(before, payload=payload)
+            if before
+            else StoredItem(payload, now, position=thread.last_position, turn=turn)
         )
         thread.active, thread.active_at = self._sessions.tick(), now
         for file in files_of(item):
@@ -204,13 +191,19 @@ class MemoryStore(MemoryFiles[ContextT]):
         self._delete_item(session, thread_id, thread, item_id)
 
     async def delete_items_after(self, thread_id: str, item_id: str, context: ContextT) -> list[str]:
-        """Delete all items added behind one, in one step; return their ids."""
+        """Delete all items added behind one, in one step; return their ids.
+
+        Within a keyed request, those that were there when it was first seen.
+        """
         try:
             session, thread = self._thread(thread_id, context)
         except NotFoundError:
             return []
+        attempt = attempt_of(context)
         ids = list(thread.items)
         behind = ids[ids.index(item_id) + 1 :] if item_id in thread.items else []
+        if attempt is not None:
+            behind = [other for other in behind if thread.items[other].position <= attempt.since]
         for other in behind:
             self._delete_item(session, thread_id, thread, other)
         return behind
@@ -282,13 +275,6 @@ class MemoryStore(MemoryFiles[ContextT]):
             raise
         self._sessions.drop_files_of(session)
         return counts
-
-    def _thread(self, thread_id: str, context: ContextT) -> tuple[Session, StoredThread]:
-        session = self._sessions.find(owner_of(context))
-        if session is None or thread_id not in session.threads:
-            raise RecordGone("There is no such conversation.")
-        session.threads.move_to_end(thread_id)
-        return session, session.threads[thread_id]
 
     def _item(self, thread_id: str, item_id: str, context: ContextT) -> StoredItem:
         _, thread = self._thread(thread_id, context)

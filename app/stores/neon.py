@@ -7,7 +7,6 @@ import asyncpg
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.database import Database
 from app.database.database import DEFAULT_RETRY_SECONDS
 from app.database.failures import StatementFailed
 from app.errors import Conflict, RecordNotFound
@@ -17,8 +16,8 @@ from app.repositories.owners import Counts, OwnerRepository
 from app.repositories.rows import AttachmentRow, FileRow, ItemRow, ThreadChanges
 from app.repositories.takeover import AttachmentCopy, ItemCopy, TakeoverRepository, ThreadCopy
 from app.repositories.threads import ThreadRepository
+from app.stores.attempts import attempt_of
 from app.stores.base import (
-    ChatStore,
     ContextT,
     adopt,
     checked_kind,
@@ -29,7 +28,6 @@ from app.stores.base import (
     owner_of,
 )
 from app.stores.changes import (
-    CreatedThreads,
     changes_between,
     dump_thread,
     new_title,
@@ -40,13 +38,14 @@ from app.stores.changes import (
 )
 from app.stores.codec import dump_again, load_attachment, load_item, load_items, whole_thread
 from app.stores.errors import RecordGone, for_chatkit
-from app.stores.ids import is_storable, is_visitor, storable
+from app.stores.ids import is_storable, storable
+from app.stores.neon_requests import NeonRequests
 from app.stores.summaries import ThreadSummary, summary_of
 
 _UNIQUE_VIOLATION = "23505"
 
 
-class NeonChatKitStore(ChatStore[ContextT]):
+class NeonChatKitStore(NeonRequests[ContextT]):
     """ChatKit's storage port, delegating to the repositories of the context's owner.
 
     Each call is one statement that commits by itself, in one network round trip (two through a
@@ -65,13 +64,8 @@ class NeonChatKitStore(ChatStore[ContextT]):
         deleted: Callable[[], None] = lambda: None,
     ) -> None:
         """Keep conversations in an engine's database; `deleted` is called when bytes may have become due."""
-        self._database = Database(engine, retry_seconds=retry_seconds)
-        self._created = CreatedThreads()
-        self._name = engine.url.render_as_string(hide_password=True)
+        super().__init__(engine, retry_seconds)
         self._deleted = deleted
-
-    def _home(self, context: ContextT) -> str:
-        return f"{self._name} {owner_of(context)}"
 
     def _threads(self, context: ContextT) -> ThreadRepository:
         return ThreadRepository(self._database, owner_of(context))
@@ -183,18 +177,17 @@ class NeonChatKitStore(ChatStore[ContextT]):
         findable(thread_id)
         adopt(item)
         row = ItemRow(item.id, item.type, dump_again(item, load_item), files_of(item))
+        attempt = attempt_of(context)
+        hold = attempt.hold if attempt is not None else None
         with for_chatkit():
             try:
-                await items.put(thread_id, row)
+                await items.put(thread_id, row, hold)
             except RecordNotFound:
                 # A visitor's thread that was claimed while it was being answered: the answer goes with it.
                 account = await self._claimed_by(context)
                 if account is None:
                     raise
-                await ItemRepository(self._database, account).put(thread_id, row)
-
-    async def _claimed_by(self, context: ContextT) -> str | None:
-        return await self._all_of(context).claimed_by() if is_visitor(owner_of(context)) else None
+                await ItemRepository(self._database, account).put(thread_id, row, hold)
 
     async def load_item(self, thread_id: str, item_id: str, context: ContextT) -> ThreadItem:
         """Return an item as it was saved."""
@@ -212,12 +205,17 @@ class NeonChatKitStore(ChatStore[ContextT]):
             self._deleted()
 
     async def delete_items_after(self, thread_id: str, item_id: str, context: ContextT) -> list[str]:
-        """Delete all items added behind one, in one step; return their ids."""
+        """Delete all items added behind one, in one step; return their ids.
+
+        Within a keyed request, those that were there when it was first seen.
+        """
         items = self._items(context)
         if not (is_storable(thread_id) and is_storable(item_id)):
             return []
+        attempt = attempt_of(context)
         with for_chatkit():
-            deleted = await items.delete_after(thread_id, item_id)
+            until = attempt.since if attempt is not None else None
+            deleted = await items.delete_after(thread_id, item_id, until=until)
         self._deleted()
         return deleted
 

@@ -1,7 +1,7 @@
 """The memory of anonymous visitors: one bounded box for each."""
 
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +10,7 @@ from app.stores.errors import StoreFull
 
 # What Python needs for a record beside its text: keys, objects, dictionary slots.
 _RECORD_BYTES = 400
+_REMEMBERED = 50
 
 
 def size_of(*texts: str | None) -> int:
@@ -24,6 +25,22 @@ class StoredItem:
     payload: str
     created_at: datetime
     feedback: str | None = None
+    position: int = 0
+    turn: str | None = None
+    """What keyed request's answer it is part of; see the model of the same name."""
+
+
+@dataclass(slots=True)
+class StoredRequest:
+    """One keyed request of a thread; `holder` answers it, or is None when nobody does."""
+
+    fingerprint: str
+    turn: str
+    since: int
+    holder: str | None
+    attempts: int = 1
+    outcome: str | None = None
+    result: str | None = None
 
 
 @dataclass(slots=True)
@@ -35,6 +52,10 @@ class StoredThread:
     created_at: datetime
     active_at: datetime
     items: dict[str, StoredItem] = field(default_factory=dict)
+    last_position: int = 0
+    """Position of the newest item ever added; positions are never used twice."""
+    requests: dict[str, StoredRequest] = field(default_factory=dict)
+    """By the digest of their key."""
     bytes: int = 0
 
 
@@ -58,6 +79,8 @@ class Session:
     threads: OrderedDict[str, StoredThread] = field(default_factory=OrderedDict)
     attachments: OrderedDict[str, StoredAttachment] = field(default_factory=OrderedDict)
     """By attachment id; the oldest is the first."""
+    gone: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    """The keyed requests that began threads which their visitor deleted: a late repeat makes none again."""
     bytes: int = 0
 
 
@@ -206,6 +229,7 @@ class Sessions:
             for thread_id, thread in begun.threads.items():
                 session.threads.setdefault(thread_id, thread)
             session.attachments.update(begun.attachments)
+            session.gone.extend(begun.gone)
             session.bytes += begun.bytes
         self._sessions[user_id] = session
         self.bytes += session.bytes

@@ -1,0 +1,482 @@
+"""One owner's keyed requests: whose turn it is to answer them, and what became of them."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import asyncpg
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    JSON,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Interval,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import array, insert
+
+from app.database import Database, Statement
+from app.errors import RecordNotFound
+from app.models import Claim, KeyedRequest, Thread, ThreadItem
+from app.repositories.items import position_of
+from app.repositories.rows import ThreadRow
+
+_OWNER: ColumnElement[str] = bindparam("owner", type_=Text)
+_THREAD: ColumnElement[str] = bindparam("thread", type_=Text)
+_REQUEST: ColumnElement[str] = bindparam("request", type_=Text)
+_HOLDER: ColumnElement[str] = bindparam("holder", type_=Text)
+_TURN: ColumnElement[str] = bindparam("turn", type_=Text)
+# position_of's own name for what it looks for.
+_MESSAGE: ColumnElement[str] = bindparam("item", type_=Text)
+_IS_IT = (KeyedRequest.user_id == _OWNER, KeyedRequest.id == _REQUEST)
+_IS_MINE = (*_IS_IT, KeyedRequest.holder == _HOLDER)
+_UNANSWERED = KeyedRequest.outcome.is_(None)
+_NOW = func.clock_timestamp()
+_LEASE_END = _NOW + bindparam("lease", type_=Interval)
+_ONE: ColumnElement[Any] = literal_column("1")
+_DONE: ColumnElement[Any] = literal_column("'done'")
+# Items of one answer lie together, but for what others add meanwhile. A bound, because what is
+# behind them may be a hundred thousand items by now.
+_NEAR: ColumnElement[int] = literal_column("1000")
+# A repeat may find the row of a concurrent first attempt locked, and not see it yet.
+_MOST_LOOKS = 5
+
+
+class Asked(NamedTuple):
+    """A keyed request as an attempt to answer it brings it."""
+
+    id: str
+    fingerprint: str
+    holder: str
+    lease: timedelta
+    turn: str | None = None
+    is_message: bool = False
+    """Whether the turn is a new message's id, so that finding the message means: answered before."""
+
+
+class Standing(NamedTuple):
+    """A keyed request as it stands."""
+
+    is_mine: bool
+    """Whether the attempt that asked holds it now."""
+    fingerprint: str
+    attempts: int
+    since: int
+    thread_id: str | None
+    turn: str | None
+    outcome: str | None
+    result: str | None
+
+
+_COLUMNS = (
+    KeyedRequest.fingerprint,
+    KeyedRequest.attempts,
+    KeyedRequest.since,
+    KeyedRequest.thread_id,
+    KeyedRequest.turn,
+    KeyedRequest.outcome,
+    KeyedRequest.result,
+)
+
+
+def _leased(source: Select[*tuple[Any, ...]]) -> CTE:
+    """Return the part of a statement that takes a request nobody has, or whose holder is gone.
+
+    `source` gives the columns thread_id, since and outcome, in one row or, to take nothing, in none.
+    """
+    given = source.subquery("given")
+    take = insert(KeyedRequest).from_select(
+        ["user_id", "id", "fingerprint", "turn", "holder", "lease_until", "thread_id", "since", "outcome"],
+        select(
+            _OWNER,
+            _REQUEST,
+            bindparam("fingerprint", type_=Text),
+            _TURN,
+            _HOLDER,
+            _LEASE_END,
+            given.c.thread_id,
+            given.c.since,
+            given.c.outcome,
+        ),
+        include_defaults=False,
+    )
+    is_again = KeyedRequest.holder == take.excluded.holder
+    return (
+        take.on_conflict_do_update(
+            index_elements=[KeyedRequest.user_id, KeyedRequest.id],
+            set_={
+                "holder": take.excluded.holder,
+                "lease_until": take.excluded.lease_until,
+                "stop_asked": literal_column("false"),
+                # The same attempt again: its statement was sent twice.
+                "attempts": KeyedRequest.attempts + case((is_again, literal_column("0")), else_=_ONE),
+            },
+            where=and_(
+                _UNANSWERED,
+                KeyedRequest.fingerprint == take.excluded.fingerprint,
+                or_(is_again, KeyedRequest.lease_until < _NOW),
+            ),
+        )
+        .returning(literal_column("true").label("is_mine"), *_COLUMNS)
+        .cte("leased")
+    )
+
+
+def _known(leased: CTE) -> Any:
+    """Return the request as it stands: as it was taken, or as others have it."""
+    others: Select[*tuple[Any, ...]] = select(literal_column("false"), *_COLUMNS).where(*_IS_IT, ~exists(select(leased.c.is_mine)))
+    return union_all(select(leased), others).subquery("known")
+
+
+def _before(else_since: ColumnElement[int]) -> tuple[ColumnElement[int], ColumnElement[Any]]:
+    """Return the position behind which a request adds, and the outcome it is known to have.
+
+    The row of an old request is removed some day, its message is not: the message tells that it was
+    answered then.
+    """
+    found = case((bindparam("is_message", type_=Boolean), position_of(_MESSAGE)))
+    return func.coalesce(found - _ONE, else_since), case((found.is_not(None), _DONE))
+
+
+def _begin_thread() -> Select[Any]:
+    since, outcome = _before(cast(literal_column("0"), BigInteger))
+    leased = _leased(select(_THREAD.label("thread_id"), since.label("since"), outcome.label("outcome")))
+    json_of = {name: cast(bindparam(name, type_=Text), JSON) for name in ("payload_", "metadata_")}
+    # With the first attempt only: a thread that is not there at a later one was deleted meanwhile.
+    thread = (
+        insert(Thread)
+        .from_select(
+            ["user_id", "id", "title", "status", "payload", "metadata"],
+            select(
+                _OWNER,
+                _THREAD,
+                bindparam("title_", type_=Text),
+                bindparam("status_", type_=Text),
+                json_of["payload_"],
+                json_of["metadata_"],
+            ).where(exists(select(_ONE).where(leased.c.attempts == _ONE, leased.c.outcome.is_(None)))),
+            include_defaults=False,
+        )
+        .on_conflict_do_nothing(index_elements=[Thread.user_id, Thread.id])
+        .cte("thread")
+    )
+    return select(_known(leased)).add_cte(thread)
+
+
+def _begin_turn() -> Select[Any]:
+    thread = (
+        select(
+            cast(Thread.payload, Text).label("payload"),
+            cast(Thread.thread_metadata, Text).label("metadata"),
+            Thread.status,
+            Thread.last_position,
+        )
+        .where(Thread.user_id == _OWNER, Thread.id == _THREAD)
+        .cte("thread")
+    )
+    since, outcome = _before(thread.c.last_position)
+    leased = _leased(
+        select(_THREAD.label("thread_id"), since.label("since"), outcome.label("outcome"))
+        .select_from(thread)
+        .where(thread.c.status == literal_column("'active'"))
+    )
+    known = _known(leased)
+    return select(thread.c.payload, thread.c.metadata, thread.c.status, known).select_from(
+        thread.outerjoin(known, true())
+    )
+
+
+def _begin_call() -> Select[Any]:
+    nothing = select(
+        cast(bindparam("thread", type_=Text), Text).label("thread_id"),
+        cast(literal_column("0"), BigInteger).label("since"),
+        cast(null(), Text).label("outcome"),
+    )
+    return select(_known(_leased(nothing)))
+
+
+def _clear() -> Statement:
+    """Delete what an earlier attempt left of its answer; the message that is answered stays."""
+    since = select(KeyedRequest.since).where(*_IS_MINE).scalar_subquery()
+    return Statement(
+        "requests.clear",
+        delete(ThreadItem)
+        .where(
+            ThreadItem.user_id == _OWNER,
+            ThreadItem.thread_id == _THREAD,
+            ThreadItem.position > since,
+            ThreadItem.turn == _TURN,
+            ThreadItem.id != _TURN,
+        )
+        .returning(ThreadItem.id),
+    )
+
+
+def _items() -> Statement:
+    near = (
+        select(
+            ThreadItem.position,
+            cast(ThreadItem.turn, Text).label("turn"),
+            cast(ThreadItem.payload, Text).label("payload"),
+        )
+        .where(
+            ThreadItem.user_id == _OWNER,
+            ThreadItem.thread_id == _THREAD,
+            ThreadItem.position > bindparam("since", type_=BigInteger),
+        )
+        .order_by(ThreadItem.position)
+        .limit(_NEAR)
+        .subquery("near")
+    )
+    return Statement(
+        "requests.items",
+        select(near.c.payload).where(near.c.turn == _TURN).order_by(near.c.position),
+    )
+
+
+def _of_thread() -> Statement:
+    running = and_(_UNANSWERED, KeyedRequest.lease_until > _NOW)
+    return Statement(
+        "requests.of_thread",
+        select(literal_column("false"), *_COLUMNS)
+        .where(
+            KeyedRequest.user_id == _OWNER,
+            KeyedRequest.thread_id == _THREAD,
+            or_(KeyedRequest.turn == _TURN, and_(_TURN.is_(None), running)),
+        )
+        .order_by(KeyedRequest.created_at.desc())
+        .limit(_ONE),
+    )
+
+
+def _renew() -> Statement:
+    names = ("owner", "id", "holder")
+    held = (
+        func.unnest(*(bindparam(f"{name}s", type_=ARRAY(Text)) for name in names))
+        .table_valued(*names, name="held")
+        .render_derived()
+    )
+    # A visitor's requests may have gone to an account meanwhile; the answer goes on.
+    claimed = select(Claim.account_id).where(Claim.user_id == held.c.owner).scalar_subquery()
+    return Statement(
+        "requests.renew",
+        update(KeyedRequest)
+        .where(
+            KeyedRequest.user_id == func.any(array([held.c.owner, claimed])),
+            KeyedRequest.id == held.c.id,
+            KeyedRequest.holder == held.c.holder,
+            _UNANSWERED,
+        )
+        .values(lease_until=_LEASE_END)
+        .returning(KeyedRequest.holder, KeyedRequest.stop_asked),
+    )
+
+
+def _prune() -> Statement:
+    key = (KeyedRequest.user_id, KeyedRequest.id)
+    old = (
+        select(*key)
+        .where(KeyedRequest.created_at < _NOW - bindparam("age", type_=Interval))
+        .limit(bindparam("batch", type_=BigInteger))
+        .with_for_update(skip_locked=True)
+        .cte("old")
+    )
+    gone = (
+        delete(KeyedRequest)
+        .where(tuple_(*key).in_(select(old.c.user_id, old.c.id)))
+        .returning(_ONE)
+        .cte("gone")
+    )
+    return Statement("requests.prune", select(func.count()).select_from(gone))
+
+
+BEGIN_THREAD = Statement("requests.begin_thread", _begin_thread())
+BEGIN_TURN = Statement("requests.begin_turn", _begin_turn())
+BEGIN_CALL = Statement("requests.begin_call", _begin_call())
+CLEAR = _clear()
+ITEMS = _items()
+OF_THREAD = _of_thread()
+FINISH = Statement(
+    "requests.finish",
+    update(KeyedRequest)
+    .where(*_IS_MINE)
+    .values(outcome=bindparam("outcome", type_=Text), result=bindparam("result", type_=Text))
+    .returning(_ONE),
+)
+RELEASE = Statement(
+    "requests.release",
+    update(KeyedRequest)
+    .where(*_IS_MINE, _UNANSWERED)
+    .values(lease_until=_NOW - literal_column("interval '1 second'"))
+    .returning(_ONE),
+)
+FORGET = Statement(
+    "requests.forget",
+    delete(KeyedRequest).where(*_IS_MINE, _UNANSWERED, KeyedRequest.attempts == _ONE).returning(_ONE),
+)
+STOP = Statement(
+    "requests.stop",
+    update(KeyedRequest)
+    .where(KeyedRequest.user_id == _OWNER, KeyedRequest.thread_id == _THREAD, _UNANSWERED)
+    .values(
+        stop_asked=literal_column("true"),
+        # Whose holder is gone has stopped already.
+        outcome=case((KeyedRequest.lease_until < _NOW, literal_column("'stopped'"))),
+    )
+    .returning(KeyedRequest.outcome),
+)
+RENEW = _renew()
+PRUNE = _prune()
+
+
+class RequestRepository:
+    """One owner's keyed requests. Each method is one statement, safe to send twice."""
+
+    __slots__ = ("_database", "_user_id")
+
+    def __init__(self, database: Database, user_id: str) -> None:
+        self._database = database
+        self._user_id = user_id
+
+    async def begin_thread(self, thread: ThreadRow, asked: Asked) -> Standing:
+        """Take a request and insert its thread, or tell who has it or how it ended.
+
+        The thread is inserted with the first attempt only.
+        """
+        rows = await self._begin(
+            BEGIN_THREAD,
+            asked,
+            thread=thread.id,
+            title_=thread.title,
+            status_=thread.status,
+            payload_=thread.payload,
+            metadata_=thread.metadata,
+        )
+        return Standing(*rows[0])
+
+    async def begin_turn(self, thread_id: str, asked: Asked) -> tuple[str, str, Standing | None]:
+        """Take a request in a thread, or tell who has it; return the thread's payload and metadata, too.
+
+        None of a thread that is not open stands for a request that is not known. Raises
+        RecordNotFound when the thread is not there.
+        """
+        for _ in range(_MOST_LOOKS):
+            rows = await self._database.write(BEGIN_TURN, **self._values(asked, thread=thread_id))
+            if not rows:
+                raise RecordNotFound("There is no such conversation.")
+            payload, metadata, status, *known = rows[0]
+            if known[0] is not None:
+                return payload, metadata, Standing(*known)
+            if status != "active":
+                break
+        return payload, metadata, None
+
+    async def begin_call(self, thread_id: str | None, asked: Asked) -> Standing:
+        """Take a request that is answered at once, or tell who has it or what the answer was."""
+        rows = await self._begin(BEGIN_CALL, asked, thread=thread_id)
+        return Standing(*rows[0])
+
+    async def _begin(self, statement: Statement, asked: Asked, **values: Any) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = []
+        for _ in range(_MOST_LOOKS):
+            rows = await self._database.write(statement, **self._values(asked, **values))
+            if rows:
+                break
+        return rows
+
+    def _values(self, asked: Asked, **values: Any) -> dict[str, Any]:
+        return {
+            "owner": self._user_id,
+            "request": asked.id,
+            "fingerprint": asked.fingerprint,
+            "holder": asked.holder,
+            "lease": asked.lease,
+            "turn": asked.turn,
+            "item": asked.turn,
+            "is_message": asked.is_message,
+            **values,
+        }
+
+    async def clear(self, thread_id: str, asked: Asked) -> list[str]:
+        """Delete what earlier attempts left of their answer; return the ids. Nothing unless it is held."""
+        rows = await self._database.write(CLEAR, **self._values(asked, thread=thread_id))
+        return [row[0] for row in rows]
+
+    async def finish(self, asked: Asked, outcome: str, result: str | None) -> bool:
+        """Note how a request ended; tell whether it was held."""
+        return bool(await self._database.write(FINISH, **self._values(asked, outcome=outcome, result=result)))
+
+    async def release(self, asked: Asked, *, forget: bool) -> bool:
+        """Let another attempt take over at once; tell whether it was held.
+
+        With `forget`, a request that was never answered before leaves no trace.
+        """
+        values = self._values(asked)
+        return bool(
+            (forget and await self._database.write(FORGET, **values))
+            or await self._database.write(RELEASE, **values)
+        )
+
+    async def items(self, thread_id: str, turn: str, since: int) -> list[str]:
+        """Return the payloads of a turn's items, in their order."""
+        rows = await self._database.read(ITEMS, owner=self._user_id, thread=thread_id, turn=turn, since=since)
+        return [row[0] for row in rows]
+
+    async def of_thread(self, thread_id: str, turn: str | None) -> Standing | None:
+        """Return the newest request of a turn, or the newest that is being answered; None for none."""
+        rows = await self._database.read(OF_THREAD, owner=self._user_id, thread=thread_id, turn=turn)
+        return Standing(*rows[0]) if rows else None
+
+    async def stop(self, thread_id: str) -> int:
+        """Ask whoever answers in a thread to stop; return how many are still to do so."""
+        rows = await self._database.write(STOP, owner=self._user_id, thread=thread_id)
+        return sum(row[0] is None for row in rows)
+
+
+class Held(NamedTuple):
+    """A request that this process answers."""
+
+    owner: str
+    id: str
+    holder: str
+
+
+class Leases:
+    """The requests that one process answers, of all owners: it knows them by their holder."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def renew(self, held: Sequence[Held], lease: timedelta) -> dict[str, bool]:
+        """Hold on to requests; return by holder, of those that are still held, whether a stop was asked."""
+        rows = await self._database.write(
+            RENEW,
+            owners=[one.owner for one in held],
+            ids=[one.id for one in held],
+            holders=[one.holder for one in held],
+            lease=lease,
+        )
+        return {row[0]: row[1] for row in rows}
+
+    async def prune(self, age: timedelta, batch: int) -> int:
+        """Remove the rows of requests older than that, at most so many; return how many there were."""
+        rows = await self._database.write(PRUNE, age=age, batch=batch)
+        return int(rows[0][0])

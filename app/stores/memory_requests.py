@@ -1,0 +1,187 @@
+"""The part of the store in memory that is about threads and the keyed requests in them."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from chatkit.types import ThreadItem, ThreadMetadata
+
+from app.errors import LeaseLost
+from app.repositories.requests import Standing
+from app.stores.attempts import Attempt, attempt_of, held_attempt
+from app.stores.base import ContextT, Outcome, owner_of
+from app.stores.changes import CreatedThreads, dump_thread, read_thread, remember
+from app.stores.codec import load_items
+from app.stores.errors import RecordGone, TurnTaken
+from app.stores.ids import new_id
+from app.stores.memory_files import MemoryFiles
+from app.stores.sessions import Session, Sessions, StoredRequest, StoredThread, size_of
+
+
+class MemoryRequests(MemoryFiles[ContextT]):
+    """Threads, and the keyed requests in them.
+
+    Sessions belong to one process, so a request is held until its holder lets go of it. One that is
+    in no thread is not kept: to repeat it does no harm.
+    """
+
+    def __init__(self, sessions: Sessions, drop_file: Callable[[str], None]) -> None:
+        super().__init__(sessions, drop_file)
+        self._created = CreatedThreads()
+        self._name = new_id("memory")
+
+    async def begin_thread(self, thread: ThreadMetadata, context: ContextT) -> None:
+        """Take the context's request and, with its first attempt, insert the thread that it begins."""
+        attempt = held_attempt(context)
+        session = self._sessions.open(owner_of(context))
+        if attempt.request_id in session.gone:
+            raise RecordGone("There is no such conversation.")
+        now, home = dump_thread(thread), self._home(context)
+        if thread.id not in session.threads:
+            self._insert_or_replace(owner_of(context), thread.id, now)
+        self._take(session, session.threads[thread.id], attempt)
+        self._created.add(home, thread, now)
+        remember(thread, home, now)
+
+    async def begin_turn(self, thread_id: str, context: ContextT) -> ThreadMetadata:
+        """Take the context's request, and return the thread that it is in."""
+        attempt = held_attempt(context)
+        session, found = self._thread(thread_id, context)
+        thread = read_thread(found.stored, self._home(context))
+        if thread.status.type == "active" or attempt.request_id in found.requests:
+            self._take(session, found, attempt)
+        return thread
+
+    async def begin_call(self, context: ContextT) -> None:
+        """Take the context's request, which is answered at once."""
+        attempt = held_attempt(context)
+        session = self._sessions.find(owner_of(context))
+        found = session.threads.get(attempt.thread_id or "") if session is not None else None
+        if session is not None and found is not None:
+            self._take(session, found, attempt)
+        else:
+            attempt.number = 1
+
+    def _take(self, session: Session, thread: StoredThread, attempt: Attempt) -> None:
+        request = thread.requests.get(attempt.request_id)
+        if request is None:
+            message = thread.items.get(attempt.turn) if attempt.is_message else None
+            request = thread.requests[attempt.request_id] = StoredRequest(
+                attempt.fingerprint,
+                attempt.turn,
+                since=message.position - 1 if message else thread.last_position,
+                holder=attempt.holder,
+                outcome="done" if message else None,
+            )
+            self._sessions.account(session, size_of(attempt.request_id, attempt.fingerprint), thread)
+        elif request.holder is None and request.fingerprint == attempt.fingerprint and not request.outcome:
+            request.holder = attempt.holder
+            request.attempts += 1
+        attempt.take(_standing(request, attempt))
+
+    async def finish(self, outcome: Outcome, result: str | None, context: ContextT) -> None:
+        """Note how the context's request ended."""
+        if found := self._held(context):
+            session, thread, request = found
+            request.holder, request.outcome, request.result = None, outcome, result
+            self._sessions.account(session, len(result or ""), thread)
+
+    async def release(self, context: ContextT, *, forget: bool) -> None:
+        """Let another attempt answer the context's request."""
+        if found := self._held(context):
+            session, thread, request = found
+            request.holder = None
+            if forget and request.attempts == 1:
+                attempt = held_attempt(context)
+                del thread.requests[attempt.request_id]
+                self._sessions.account(session, -size_of(attempt.request_id, attempt.fingerprint), thread)
+
+    def _held(self, context: ContextT) -> tuple[Session, StoredThread, StoredRequest] | None:
+        attempt = held_attempt(context)
+        session = self._sessions.find(owner_of(context))
+        thread = session.threads.get(attempt.thread_id or "") if session is not None else None
+        request = thread.requests.get(attempt.request_id) if thread is not None else None
+        if session is None or thread is None or request is None or request.holder != attempt.holder:
+            return None
+        return session, thread, request
+
+    def _check_hold(self, context: ContextT) -> str | None:
+        """Return what an item that is added now is marked with. Raises LeaseLost."""
+        attempt = attempt_of(context)
+        if attempt is None or attempt.hold is None:
+            return None
+        if self._held(context) is None:
+            raise TurnTaken from LeaseLost()
+        return attempt.turn
+
+    async def clear_turn(self, thread_id: str, context: ContextT) -> list[str]:
+        """Delete what earlier attempts left of their answer."""
+        attempt = held_attempt(context)
+        thread = self._thread(thread_id, context)[1]
+        left = [
+            item_id
+            for item_id, item in thread.items.items()
+            if item.turn == attempt.turn and item.position > attempt.since and item_id != attempt.turn
+        ]
+        for item_id in left:
+            await self.delete_thread_item(thread_id, item_id, context)
+        return left
+
+    async def turn_items(self, thread_id: str, turn: str, since: int, context: ContextT) -> list[ThreadItem]:
+        """Return what a turn added to its thread, in order."""
+        items = self._thread(thread_id, context)[1].items.values()
+        return load_items([item.payload for item in items if item.turn == turn and item.position > since])
+
+    async def request_in(self, thread_id: str, turn: str | None, context: ContextT) -> Standing | None:
+        """Return the newest request of a turn; without one, the newest that is being answered."""
+        requests = self._thread(thread_id, context)[1].requests.values()
+        found = [
+            request
+            for request in requests
+            if (request.turn == turn if turn is not None else request.holder is not None)
+        ]
+        return _standing(found[-1], None) if found else None
+
+    async def ask_to_stop(self, thread_id: str, context: ContextT) -> int:
+        """Do nothing: whoever answers is in this process, and is stopped there."""
+        for request in self._thread(thread_id, context)[1].requests.values():
+            if request.holder is None and request.outcome is None:
+                request.outcome = "stopped"
+        return 0
+
+    def _home(self, context: ContextT) -> str:
+        return f"{self._name} {owner_of(context)}"
+
+    def _thread(self, thread_id: str, context: ContextT) -> tuple[Session, StoredThread]:
+        session = self._sessions.find(owner_of(context))
+        if session is None or thread_id not in session.threads:
+            raise RecordGone("There is no such conversation.")
+        session.threads.move_to_end(thread_id)
+        return session, session.threads[thread_id]
+
+    def _insert_or_replace(self, owner: str, thread_id: str, stored: str) -> None:
+        session = self._sessions.open(owner)
+        self._store(owner, session, thread_id, session.threads.get(thread_id), stored)
+
+    def _store(
+        self, owner: str, session: Session, thread_id: str, found: StoredThread | None, stored: str
+    ) -> None:
+        more = size_of(thread_id, stored) - (size_of(thread_id, found.stored) if found else 0)
+        self._sessions.make_room(owner, session, more, thread_id=thread_id, new_thread=found is None)
+        if found is None:
+            now = datetime.now(UTC)
+            found = session.threads[thread_id] = StoredThread(stored, self._sessions.tick(), now, now)
+        self._sessions.account(session, more, found)
+        found.stored = stored
+
+
+def _standing(request: StoredRequest, attempt: Attempt | None) -> Standing:
+    return Standing(
+        attempt is not None and request.holder == attempt.holder,
+        request.fingerprint,
+        request.attempts,
+        request.since,
+        None,
+        request.turn,
+        request.outcome,
+        request.result,
+    )

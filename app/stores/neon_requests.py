@@ -1,0 +1,100 @@
+"""The part of ChatKit's Store on PostgreSQL that is about keyed requests."""
+
+from chatkit.types import ThreadItem, ThreadMetadata
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.database import Database
+from app.repositories.owners import OwnerRepository
+from app.repositories.requests import RequestRepository, Standing
+from app.stores.attempts import held_attempt
+from app.stores.base import ChatStore, ContextT, Outcome, findable, owner_of
+from app.stores.changes import CreatedThreads, dump_thread, read_thread, remember, row_of
+from app.stores.codec import load_items, whole_thread
+from app.stores.errors import for_chatkit
+from app.stores.ids import is_visitor
+
+
+class NeonRequests(ChatStore[ContextT]):
+    """Keyed requests of the context's owner; each call is one statement."""
+
+    def __init__(self, engine: AsyncEngine, retry_seconds: float) -> None:
+        self._database = Database(engine, retry_seconds=retry_seconds)
+        self._created = CreatedThreads()
+        self._name = engine.url.render_as_string(hide_password=True)
+
+    def _home(self, context: ContextT) -> str:
+        return f"{self._name} {owner_of(context)}"
+
+    def _requests(self, context: ContextT) -> RequestRepository:
+        return RequestRepository(self._database, owner_of(context))
+
+    async def begin_thread(self, thread: ThreadMetadata, context: ContextT) -> None:
+        """Take the context's request and, with its first attempt, insert the thread that it begins."""
+        attempt = held_attempt(context)
+        now = dump_thread(thread)
+        home = self._home(context)
+        with for_chatkit():
+            attempt.take(await self._requests(context).begin_thread(row_of(now), attempt.asked))
+        self._created.add(home, thread, now)
+        remember(thread, home, now)
+
+    async def begin_turn(self, thread_id: str, context: ContextT) -> ThreadMetadata:
+        """Take the context's request, and return the thread that it is in."""
+        attempt = held_attempt(context)
+        findable(thread_id)
+        with for_chatkit():
+            payload, metadata, standing = await self._requests(context).begin_turn(thread_id, attempt.asked)
+        if standing is not None:
+            attempt.take(standing)
+        return read_thread(whole_thread(payload, metadata), self._home(context))
+
+    async def begin_call(self, context: ContextT) -> None:
+        """Take the context's request, which is answered at once."""
+        attempt = held_attempt(context)
+        with for_chatkit():
+            attempt.take(await self._requests(context).begin_call(attempt.thread_id, attempt.asked))
+
+    async def finish(self, outcome: Outcome, result: str | None, context: ContextT) -> None:
+        """Note how the context's request ended."""
+        asked = held_attempt(context).asked
+        with for_chatkit():
+            if not await self._requests(context).finish(asked, outcome, result):
+                account = await self._claimed_by(context)
+                if account is not None:
+                    await RequestRepository(self._database, account).finish(asked, outcome, result)
+
+    async def release(self, context: ContextT, *, forget: bool) -> None:
+        """Let another attempt answer the context's request."""
+        asked = held_attempt(context).asked
+        with for_chatkit():
+            if not await self._requests(context).release(asked, forget=forget):
+                account = await self._claimed_by(context)
+                if account is not None:
+                    await RequestRepository(self._database, account).release(asked, forget=forget)
+
+    async def clear_turn(self, thread_id: str, context: ContextT) -> list[str]:
+        """Delete what earlier attempts left of their answer."""
+        with for_chatkit():
+            return await self._requests(context).clear(thread_id, held_attempt(context).asked)
+
+    async def turn_items(self, thread_id: str, turn: str, since: int, context: ContextT) -> list[ThreadItem]:
+        """Return what a turn added to its thread, in order."""
+        with for_chatkit():
+            return load_items(await self._requests(context).items(thread_id, turn, since))
+
+    async def request_in(self, thread_id: str, turn: str | None, context: ContextT) -> Standing | None:
+        """Return the newest request of a turn; without one, the newest that is being answered."""
+        findable(thread_id)
+        with for_chatkit():
+            return await self._requests(context).of_thread(thread_id, turn)
+
+    async def ask_to_stop(self, thread_id: str, context: ContextT) -> int:
+        """Ask whoever answers keyed requests in a thread to stop; return how many are still to."""
+        findable(thread_id)
+        with for_chatkit():
+            return await self._requests(context).stop(thread_id)
+
+    async def _claimed_by(self, context: ContextT) -> str | None:
+        if not is_visitor(owner_of(context)):
+            return None
+        return await OwnerRepository(self._database, owner_of(context)).claimed_by()
