@@ -3,6 +3,8 @@
 from app.api.services import Services
 from app.chat.context import ChatContext
 from app.chat.echo import EchoResponder
+from app.chat.exactly_once import ExactlyOnce
+from app.chat.leases import LeaseKeeper
 from app.chat.offline import OfflineResponder
 from app.chat.responder import Responder
 from app.chat.server import HistoryServer
@@ -21,6 +23,7 @@ from app.identity.secret import ServiceSecret
 from app.identity.visitors import Visitors
 from app.limits import RateLimits
 from app.repositories.files import FileSweep
+from app.repositories.requests import Leases
 from app.repositories.secrets import SecretRepository
 from app.settings import Settings, wrong
 from app.stores import ChatStore, MemoryStore, NeonChatKitStore
@@ -62,6 +65,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
             files=FileStore(store, place, links, limits, home=home) if takes_files else None,
         )
 
+    turns = Turns(settings.chat_max_streams)
     return Services(
         settings=settings,
         engine=engine,
@@ -74,7 +78,13 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
         handover=Handover(visitors, accounts, source=visitors_blobs, target=blobs),
         links=links,
         sweeper=sweeper,
-        turns=Turns(settings.chat_max_streams),
+        turns=turns,
+        exactly_once=ExactlyOnce(
+            turns,
+            lease_seconds=settings.chat_turn_lease_seconds,
+            wait_seconds=settings.chat_turn_wait_seconds,
+        ),
+        leases=LeaseKeeper(Leases(database), turns, settings.chat_turn_lease_seconds),
         limits=RateLimits(
             settings.chat_rate_limit,
             settings.chat_rate_limit_per_address,

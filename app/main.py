@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 
-from app.api import attachments, chatkit, docs, feedback, health, me, threads
+from app.api import attachments, chatkit, docs, feedback, health, me, threads, turns
 from app.api.auth_proxy import auth_proxy_router
 from app.api.demo import demo_router
 from app.api.errors import add_error_handlers
@@ -22,10 +22,10 @@ from app.identity.demo import DemoSignIn
 from app.settings import Settings
 
 _PAGE = Path(__file__).parent / "page"
-_REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID")
 _ROUTERS = (
     chatkit.router,
     threads.router,
+    turns.router,
     feedback.router,
     attachments.router,
     me.router,
@@ -88,7 +88,7 @@ def _allow_origins(app: FastAPI, origins: list[str]) -> None:
                 "Last-Event-ID",
                 VISITOR_HEADER,
             ],
-            expose_headers=["Retry-After", VISITOR_HEADER],
+            expose_headers=["Idempotent-Replayed", "Retry-After", VISITOR_HEADER],
             allow_credentials=True,
         )
 

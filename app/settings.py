@@ -105,6 +105,10 @@ class Settings(BaseSettings):
     """Visitors without an account who are new, from one network address; loopback is not counted."""
     chat_max_streams: PositiveInt = 100
     """Answers to one owner that may be in progress at once, per process."""
+    chat_turn_lease_seconds: PositiveFloat = 15.0
+    """When a process dies while it answers a keyed request, how long it takes until another may."""
+    chat_turn_wait_seconds: PositiveFloat = 20.0
+    """How long a repeated request waits for an answer that another process is writing, before it is a 409."""
     redis_url: str | None = Field(default=None, repr=False)
     """Where the processes of one service count requests together; each counts its own unless set."""
 

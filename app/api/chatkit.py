@@ -1,9 +1,10 @@
 """The ChatKit protocol over HTTP."""
 
 from collections.abc import AsyncIterator
+from typing import Annotated
 
-from chatkit.server import NonStreamingResult
-from fastapi import APIRouter, Request, Response
+from chatkit.types import ChatKitReq, StreamingReq, is_streaming_req
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive
 
@@ -12,24 +13,43 @@ from app.api.callers import CurrentCaller, CurrentContext, quota_of
 from app.api.cookies import remember
 from app.api.openapi import CHATKIT_ANSWER, CHATKIT_BODY
 from app.api.schemas import failures
-from app.api.services import CurrentServices
-from app.chat.failures import error_event
+from app.api.services import CurrentServices, Services
+from app.chat.exactly_once import Answer, Asker, ExactlyOnce
+from app.chat.failures import last_words
 from app.chat.turns import RunningTurn
-from app.errors import Conflict, RecordNotFound, RequestTimeout, TooLarge, UnsupportedFile
+from app.errors import Conflict, KeyReused, RecordNotFound, RequestTimeout, TooLarge, UnsupportedFile
 
 router = APIRouter()
-_STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+REPLAYED = {"Idempotent-Replayed": "true"}
+_VISIBLE = r"^[\x21-\x7e]+$"
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=_VISIBLE,
+        description="Makes the request one that may be sent again: the same key, the same message and the"
+        " same answer, once. A stream that is whole then ends with the comment `end`, its answer goes on"
+        " without its client, and the same key with another body is a 422.",
+    ),
+]
 
 
 @router.post(
     "/chatkit",
     tags=["chatkit"],
     response_class=Response,
-    responses=CHATKIT_ANSWER | failures(RecordNotFound, RequestTimeout, Conflict, TooLarge, UnsupportedFile),
+    responses=CHATKIT_ANSWER
+    | failures(RecordNotFound, RequestTimeout, Conflict, TooLarge, UnsupportedFile, KeyReused),
     openapi_extra=CHATKIT_BODY,
 )
 async def chatkit(
-    request: Request, services: CurrentServices, caller: CurrentCaller, context: CurrentContext
+    request: Request,
+    services: CurrentServices,
+    caller: CurrentCaller,
+    context: CurrentContext,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Serve one request of the ChatKit protocol.
 
@@ -37,23 +57,47 @@ async def chatkit(
     is wrong with a request is known before the stream begins, and answered with a 4xx and
     `{"error": {"code", "message"}}`; later failures are `error` events in the stream.
     """
-    body = await read_body(request, services.settings.chat_max_request_bytes)
-    result = await services.server_for(caller).process(body, context)
-    if isinstance(result, NonStreamingResult):
-        response = Response(result.json, media_type="application/json")
+    asker = Asker(services.server_for(caller), quota_of(caller), context)
+    asked = asker.server.admit(await read_body(request, services.settings.chat_max_request_bytes))
+    if idempotency_key is not None:
+        response = await _once(services.exactly_once, asked, idempotency_key, asker)
+    elif is_streaming_req(asked):
+        response = await _stream(services, asked, asker)
     else:
-        turn = services.turns.start(quota_of(caller), aiter(result), _last_words)
-        first = await _first(turn)
-        response = TurnResponse(first, turn)
+        response = Response(await asker.server.answer(asked, context), media_type="application/json")
     remember(request, response, services.settings, caller)
     return response
+
+
+async def _once(exactly_once: ExactlyOnce, asked: ChatKitReq, key: str, asker: Asker) -> Response:
+    if not is_streaming_req(asked):
+        return Response(await exactly_once.call(asked, key, asker), media_type="application/json")
+    return durable_stream(await exactly_once.stream(asked, key, asker))
+
+
+def durable_stream(answer: Answer) -> StreamingResponse:
+    """Return the events of an answer that goes on when its client does not."""
+    headers = STREAM_HEADERS | (REPLAYED if answer.is_repeated else {})
+    return StreamingResponse(answer.chunks, media_type="text/event-stream", headers=headers)
+
+
+async def _stream(services: Services, asked: StreamingReq, asker: Asker) -> Response:
+    chunks = asker.server.stream(asked, asker.context)
+    turn = RunningTurn(asker.owner, chunks, last_words, thread_id=getattr(asked.params, "thread_id", None))
+    services.turns.start(turn)
+    try:
+        await turn.begun()
+    except BaseException:
+        turn.abandon()
+        raise
+    return TurnResponse(turn)
 
 
 class TurnResponse(StreamingResponse):
     """The events of a turn; a client that is gone stops it."""
 
-    def __init__(self, first: bytes | None, turn: RunningTurn) -> None:
-        super().__init__(_stream(first, turn), media_type="text/event-stream", headers=_STREAM_HEADERS)
+    def __init__(self, turn: RunningTurn) -> None:
+        super().__init__(_read(turn), media_type="text/event-stream", headers=STREAM_HEADERS)
         self._turn = turn
 
     async def listen_for_disconnect(self, receive: Receive) -> None:
@@ -66,23 +110,9 @@ class TurnResponse(StreamingResponse):
         self._turn.abandon()
 
 
-async def _first(turn: RunningTurn) -> bytes | None:
+async def _read(turn: RunningTurn) -> AsyncIterator[bytes]:
     try:
-        return await turn.first()
-    except BaseException:
-        turn.abandon()
-        raise
-
-
-async def _stream(first: bytes | None, turn: RunningTurn) -> AsyncIterator[bytes]:
-    try:
-        if first is not None:
-            yield first
-            async for chunk in turn.rest():
-                yield chunk
+        async for chunk in turn.read():
+            yield chunk
     finally:
         turn.abandon()
-
-
-def _last_words(error: Exception) -> bytes:
-    return b"data: " + error_event(error).model_dump_json(exclude_none=True).encode() + b"\n\n"

@@ -43,27 +43,30 @@ CHATKIT_BODY: dict[str, Any] = {
         },
     }
 }
+_EVENTS = {
+    "text/event-stream": {
+        "schema": {
+            "type": "object",
+            "description": "One event of the stream.",
+            "properties": {
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "description": "A ThreadStreamEvent of the ChatKit protocol.",
+                }
+            },
+            "required": ["data"],
+        }
+    }
+}
 CHATKIT_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "JSON, or server-sent events for requests that are answered by a stream.",
-        "content": {
-            "application/json": {"schema": {}},
-            "text/event-stream": {
-                "schema": {
-                    "type": "object",
-                    "description": "One event of the stream.",
-                    "properties": {
-                        "data": {
-                            "type": "string",
-                            "contentMediaType": "application/json",
-                            "description": "A ThreadStreamEvent of the ChatKit protocol.",
-                        }
-                    },
-                    "required": ["data"],
-                }
-            },
-        },
+        "content": {"application/json": {"schema": {}}, **_EVENTS},
     }
+}
+CHATKIT_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The answer's events.", "content": _EVENTS}
 }
 
 
@@ -92,9 +95,10 @@ def describe(app: FastAPI) -> None:
 
 
 def _without_422(schema: dict[str, Any]) -> None:
-    """Take out what FastAPI says of malformed requests everywhere: here they are 400, like all refusals."""
+    """Take out what FastAPI says of malformed requests everywhere: here they are 400, like other refusals."""
     for path in schema["paths"].values():
         for operation in path.values():
-            operation["responses"].pop("422", None)
+            if operation["responses"].get("422", {}).get("description") == "Validation Error":
+                del operation["responses"]["422"]
     for name in ("HTTPValidationError", "ValidationError"):
         schema["components"]["schemas"].pop(name, None)

@@ -7,6 +7,8 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.chat.context import ChatContext
+from app.chat.exactly_once import ExactlyOnce
+from app.chat.leases import LeaseKeeper
 from app.chat.server import HistoryServer
 from app.chat.turns import Turns
 from app.database import Database
@@ -41,11 +43,14 @@ class Services:
     links: Links
     sweeper: Sweeper
     turns: Turns
+    exactly_once: ExactlyOnce
+    leases: LeaseKeeper
     limits: RateLimits
 
     async def start(self) -> None:
         """Connect, as far as others answer; begin what runs in the background."""
         await self.health.warm(self.settings.chat_pool_min_size)
+        self.leases.start()
         if self.settings.chat_attachments == "on":
             self.sweeper.start()
 
@@ -53,6 +58,7 @@ class Services:
         """End what runs, and hang up."""
         # Under app.serving they have ended by now; under another server they end here.
         await self.turns.close(0)
+        await self.leases.stop()
         await self.sweeper.stop()
         await self.limits.aclose()
         if self.keys is not None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from app.stores.attempts import Attempt
+
 
 @dataclass(frozen=True, slots=True)
 class ChatContext:
@@ -11,3 +13,5 @@ class ChatContext:
     """The owner of everything this request reads or writes."""
     base_url: str = "http://127.0.0.1:8000"
     """The address by which the browser reaches this server, for links to files."""
+    attempt: Attempt | None = None
+    """Set for a request that carries an idempotency key."""

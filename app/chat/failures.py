@@ -73,3 +73,8 @@ def error_event(error: Exception) -> ErrorEvent:
         return ErrorEvent(message=str(error), allow_retry=False)
     logger.error("A stream failed", exc_info=error)
     return ErrorEvent(message=FAILED, allow_retry=True)
+
+
+def last_words(error: Exception) -> bytes:
+    """Return what ends the events of a stream that fails outside of its answer."""
+    return b"data: " + error_event(error).model_dump_json(exclude_none=True).encode() + b"\n\n"

@@ -1,59 +1,144 @@
 """Turns in progress, each in a task of its own: losing the client does not lose the answer's words."""
 
 import asyncio
+import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 import anyio
 
 from app.errors import Busy, TooManyRequests
+from app.stores.attempts import Attempt
+
+logger = logging.getLogger(__name__)
+
+Ending = Literal["done", "stopped", "interrupted", "refused"]
+"""How a turn ended: by itself, by its user, by something else, or before it began."""
+
+END = b": end\n\n"
+"""The comment behind the last event of a keyed request's stream: without it the stream was cut off."""
 
 _RETRY_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """What makes a turn durable: the request that it answers."""
+
+    attempt: Attempt
+    user_id: str
+    """Whose request it is, as its store knows them."""
+    leases_expire: bool
+    """Whether the request has to be renewed while it is answered."""
+    settle: Callable[[Ending], Awaitable[None]]
+    """Notes how the turn ended."""
 
 
 class RunningTurn:
     """One stream being produced, ahead of whoever reads it."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], last_words: Callable[[Exception], bytes]) -> None:
+    def __init__(
+        self,
+        owner: str,
+        chunks: AsyncIterator[bytes],
+        last_words: Callable[[Exception], bytes],
+        *,
+        thread_id: str | None = None,
+        keyed: Keyed | None = None,
+    ) -> None:
+        """Answer an owner's request; with `keyed` also when nobody reads it any more."""
+        self.owner = owner
+        self.keyed = keyed
+        self._thread_id = thread_id
         self._chunks = chunks
         self._last_words = last_words
         self._scope = anyio.CancelScope()
+        self._ending: Ending = "done"
         # Unbounded: a producer that waited for a slow reader would be cancelled between two
         # events, where the SDK does not save what it holds. The price is an answer's worth of memory.
-        self._queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
-        self._begun = False
+        self._log: list[bytes] = []
+        self._over = False
+        self._ended = False
+        self._failure: Exception | None = None
+        self._news = asyncio.Event()
+
+    @property
+    def thread_id(self) -> str | None:
+        """The conversation that it is in, as far as that is known."""
+        return self.keyed.attempt.thread_id if self.keyed is not None else self._thread_id
 
     async def run(self) -> None:
         """Produce the stream to its end, or until it is abandoned."""
         with self._scope:
             try:
                 async for chunk in self._chunks:
-                    self._queue.put_nowait(chunk)
-                    self._begun = True
+                    self._add(chunk)
             except Exception as error:
-                self._queue.put_nowait(self._last_words(error) if self._begun else error)
-        self._queue.put_nowait(None)
+                if self._log:
+                    self._ending = "interrupted"
+                    self._add(self._last_words(error))
+                else:
+                    self._ending = "refused"
+                    self._failure = error
+        self._over = True
+        if self.keyed is not None and await self._settled(self.keyed):
+            self._add(END)
+        self._ended = True
+        self._news.set()
 
-    async def first(self) -> bytes | None:
-        """Return the first chunk, None for an empty stream; raises what kept the stream from beginning."""
-        chunk = await self._queue.get()
-        if isinstance(chunk, Exception):
-            raise chunk
-        return chunk
+    async def _settled(self, keyed: Keyed) -> bool:
+        """Note the ending, and tell whether the stream is whole: an answer, or what its user wanted of it."""
+        try:
+            await keyed.settle(self._ending)
+        except Exception as error:
+            logger.warning("The end of a keyed request could not be noted", exc_info=error)
+            return False
+        return self._ending in ("done", "stopped")
 
-    async def rest(self) -> AsyncIterator[bytes]:
-        """Yield the chunks behind the first."""
-        while isinstance(chunk := await self._queue.get(), bytes):
-            yield chunk
+    async def begun(self) -> None:
+        """Wait for the first chunk, or the end; raises what kept the stream from beginning."""
+        while not self._log and not self._ended:
+            await self._wait()
+        if self._failure is not None:
+            raise self._failure
 
-    def abandon(self) -> None:
+    async def read(self, behind: int = 0) -> AsyncIterator[bytes]:
+        """Yield the chunks behind the first so many, as they come.
+
+        Without a key it has one reader, and keeps nothing of what was read.
+        """
+        place = behind
+        while True:
+            while place < len(self._log):
+                chunk = self._log[place]
+                if self.keyed is None:
+                    self._log[place] = b""
+                place += 1
+                yield chunk
+            if self._ended:
+                return
+            await self._wait()
+
+    def abandon(self, ending: Ending = "interrupted") -> None:
         """Stop the turn, as closing the stream does in ChatKit; what was said so far is stored.
 
         The stop comes by an anyio scope, which lets a shielded write finish: a task's own cancel()
         would break off the very statement that saves the answer.
         """
-        self._scope.cancel()
+        if not self._over:
+            self._ending = ending
+            self._scope.cancel()
+
+    def _add(self, chunk: bytes) -> None:
+        self._log.append(chunk)
+        self._news.set()
+
+    async def _wait(self) -> None:
+        self._news.clear()
+        await self._news.wait()
 
 
 class Turns:
@@ -62,6 +147,7 @@ class Turns:
     def __init__(self, most_per_owner: int = 100) -> None:
         self._most_per_owner = most_per_owner
         self._tasks: dict[asyncio.Task[None], RunningTurn] = {}
+        self._keyed: dict[tuple[str, str], RunningTurn] = {}
         self._owners: Counter[str] = Counter()
         self._held: set[str] = set()
 
@@ -81,14 +167,13 @@ class Turns:
         if owner in self._held:
             raise Busy("These conversations are just being moved to an account. Please try again.")
 
-    def start(
-        self, owner: str, chunks: AsyncIterator[bytes], last_words: Callable[[Exception], bytes]
-    ) -> RunningTurn:
-        """Begin to produce a stream. `last_words` makes the chunk that ends one that fails after it began.
+    def start(self, turn: RunningTurn) -> RunningTurn:
+        """Begin to produce a turn's stream.
 
         The turn counts as its owner's until its task has ended, which may be after its reader left.
         Raises TooManyRequests and Busy before anything of the stream has run.
         """
+        owner = turn.owner
         self.check_free(owner)
         if self.of(owner) >= self._most_per_owner:
             raise TooManyRequests(
@@ -96,16 +181,37 @@ class Turns:
                 "Please wait until one of the answers has ended.",
                 retry_after=_RETRY_SECONDS,
             )
-        turn = RunningTurn(chunks, last_words)
         task = asyncio.create_task(turn.run())
         self._tasks[task] = turn
         self._owners[owner] += 1
-        task.add_done_callback(lambda ended: self._ended(ended, owner))
+        if turn.keyed is not None:
+            self._keyed[owner, turn.keyed.attempt.request_id] = turn
+        task.add_done_callback(self._ended)
         return turn
 
     def of(self, owner: str) -> int:
         """Return how many turns of an owner are in progress."""
         return self._owners[owner]
+
+    def answering(self, owner: str, request_id: str) -> RunningTurn | None:
+        """Return the turn that answers an owner's keyed request here, or finds out who does."""
+        return self._keyed.get((owner, request_id))
+
+    def in_thread(self, owner: str, thread_id: str) -> list[RunningTurn]:
+        """Return an owner's turns in a conversation, the newest first."""
+        turns = [turn for turn in self._tasks.values() if (turn.owner, turn.thread_id) == (owner, thread_id)]
+        return turns[::-1]
+
+    def keyed(self) -> list[tuple[RunningTurn, Keyed]]:
+        """Return the turns of keyed requests, and what makes them so."""
+        return [(turn, turn.keyed) for turn in self._keyed.values() if turn.keyed is not None]
+
+    async def stop(self, turns: list[RunningTurn]) -> None:
+        """Stop turns because their user wants it; returns when what they said is stored."""
+        for turn in turns:
+            turn.abandon("stopped")
+        if tasks := [task for task, turn in self._tasks.items() if turn in turns]:
+            await asyncio.wait(tasks)
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -119,8 +225,10 @@ class Turns:
         if self._tasks:
             await asyncio.wait(list(self._tasks))
 
-    def _ended(self, task: asyncio.Task[None], owner: str) -> None:
-        del self._tasks[task]
-        self._owners[owner] -= 1
-        if not self._owners[owner]:
-            del self._owners[owner]
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        turn = self._tasks.pop(task)
+        self._owners[turn.owner] -= 1
+        if not self._owners[turn.owner]:
+            del self._owners[turn.owner]
+        if turn.keyed is not None:
+            del self._keyed[turn.owner, turn.keyed.attempt.request_id]

@@ -58,13 +58,15 @@ class File(NamedTuple):
     item_id: str | None
     age: timedelta
 
-    def check_sendable(self) -> None:
-        """Raise Conflict unless a message can carry this file from now on."""
+    def check_sendable(self, message_id: str | None = None) -> None:
+        """Raise Conflict unless a message can carry this file from now on, or the named one does already."""
         name = repr(self.attachment.name)
         if self.size is None:
             raise Conflict(
                 f"The file {name} has not arrived yet. Please wait until it is uploaded, or remove it."
             )
+        if message_id is not None and self.item_id == message_id:
+            return
         if self.item_id is not None:
             raise Conflict(f"The file {name} is part of another message already. Please attach it again.")
         if self.age > _SENDABLE:
@@ -104,6 +106,16 @@ class FileStore(AttachmentStore[ContextT]):
         kind = expected_kind(name, input.mime_type, self.limits.types)
         attachment = _attachment(self.generate_attachment_id(kind, context), name, kind, context)
         await self.store.save_attachment(attachment, context)
+        return await self._offer(attachment, context)
+
+    async def offered(self, attachment_id: str, context: ContextT) -> Attachment:
+        """Return an attachment whose upload was begun, with where to send the bytes unless they are here."""
+        found = await self.load(attachment_id, context)
+        if found.size is None:
+            return await self._offer(found.attachment, context)
+        return await self.with_links(found.attachment, context)
+
+    async def _offer(self, attachment: Attachment, context: ContextT) -> Attachment:
         url, _ = await self._link(attachment.id, "upload", context)
         descriptor = AttachmentUploadDescriptor(url=AnyUrl(url), method="PUT")
         linked = await self.with_links(attachment, context)

@@ -18,9 +18,10 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 
 from app.database import Database, Statement
-from app.models import Attachment, Claim, Thread, ThreadItem
+from app.models import Attachment, Claim, KeyedRequest, Thread, ThreadItem
 from app.repositories.files import attachments_gone
 
 _OWNER: ColumnElement[str] = bindparam("owner", type_=Text)
@@ -74,7 +75,21 @@ def _claim() -> Select[*tuple[Any, ...]]:
         index_elements=[Claim.user_id],
         set_={"account_id": noted.excluded.account_id, "claimed_at": func.clock_timestamp()},
     ).cte("claims")
-    return select(count_of(threads), count_of(items), count_of(attachments)).add_cte(claims)
+    return select(count_of(threads), count_of(items), count_of(attachments)).add_cte(claims, _requests())
+
+
+def _requests() -> CTE:
+    """Have a request that was sent as a visitor found when it is repeated by the account."""
+    known = aliased(KeyedRequest, name="known")
+    return (
+        update(KeyedRequest)
+        .where(
+            KeyedRequest.user_id == _VISITOR,
+            ~exists(select(known.id).where(known.user_id == _OWNER, known.id == KeyedRequest.id)),
+        )
+        .values(user_id=_OWNER)
+        .cte("requests")
+    )
 
 
 def _erase() -> Select[*tuple[Any, ...]]:
@@ -103,7 +118,8 @@ def _erase() -> Select[*tuple[Any, ...]]:
 def _erase_files() -> Select[*tuple[Any, ...]]:
     gone, removals = attachments_gone(Attachment.user_id == _OWNER)
     claims = delete(Claim).where(or_(Claim.user_id == _OWNER, Claim.account_id == _OWNER)).cte("claims")
-    return select(count_of(gone)).add_cte(removals, claims)
+    requests = delete(KeyedRequest).where(KeyedRequest.user_id == _OWNER).cte("requests")
+    return select(count_of(gone)).add_cte(removals, claims, requests)
 
 
 CLAIM = Statement("owners.claim", _claim())

@@ -84,6 +84,8 @@ class Standing(NamedTuple):
     turn: str | None
     outcome: str | None
     result: str | None
+    is_held: bool
+    """Whether somebody answers it, as far as is known."""
 
 
 _COLUMNS = (
@@ -94,6 +96,7 @@ _COLUMNS = (
     KeyedRequest.turn,
     KeyedRequest.outcome,
     KeyedRequest.result,
+    and_(KeyedRequest.outcome.is_(None), KeyedRequest.lease_until > func.clock_timestamp()).label("is_held"),
 )
 
 
@@ -142,7 +145,9 @@ def _leased(source: Select[*tuple[Any, ...]]) -> CTE:
 
 def _known(leased: CTE) -> Any:
     """Return the request as it stands: as it was taken, or as others have it."""
-    others: Select[*tuple[Any, ...]] = select(literal_column("false"), *_COLUMNS).where(*_IS_IT, ~exists(select(leased.c.is_mine)))
+    others: Select[*tuple[Any, ...]] = select(literal_column("false"), *_COLUMNS).where(
+        *_IS_IT, ~exists(select(leased.c.is_mine))
+    )
     return union_all(select(leased), others).subquery("known")
 
 
@@ -260,7 +265,7 @@ def _of_thread() -> Statement:
         .where(
             KeyedRequest.user_id == _OWNER,
             KeyedRequest.thread_id == _THREAD,
-            or_(KeyedRequest.turn == _TURN, and_(_TURN.is_(None), running)),
+            or_(KeyedRequest.id == _REQUEST, and_(_REQUEST.is_(None), running)),
         )
         .order_by(KeyedRequest.created_at.desc())
         .limit(_ONE),
@@ -440,9 +445,9 @@ class RequestRepository:
         rows = await self._database.read(ITEMS, owner=self._user_id, thread=thread_id, turn=turn, since=since)
         return [row[0] for row in rows]
 
-    async def of_thread(self, thread_id: str, turn: str | None) -> Standing | None:
-        """Return the newest request of a turn, or the newest that is being answered; None for none."""
-        rows = await self._database.read(OF_THREAD, owner=self._user_id, thread=thread_id, turn=turn)
+    async def of_thread(self, thread_id: str, request_id: str | None) -> Standing | None:
+        """Return a request of a thread; without an id the newest that is being answered; None for none."""
+        rows = await self._database.read(OF_THREAD, owner=self._user_id, thread=thread_id, request=request_id)
         return Standing(*rows[0]) if rows else None
 
     async def stop(self, thread_id: str) -> int:

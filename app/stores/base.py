@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
-from typing import Literal, Protocol, cast, get_args
+from typing import ClassVar, Literal, Protocol, cast, get_args
 
 from chatkit.store import Store, StoreItemType
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata, UserMessageItem
@@ -39,6 +39,9 @@ class ChatStore(Store[ContextT]):
     they were not there; a thread that is gone is not brought back by a late write; pages are in
     the order in which items were added. `NotFoundError` is all that a missing record raises.
     """
+
+    leases_expire: ClassVar[bool]
+    """Whether keyed requests are held for a while only, so that they have to be renewed."""
 
     def generate_thread_id(self, context: ContextT) -> str:
         """Return a new thread id, `thr_…`."""
@@ -128,8 +131,8 @@ class ChatStore(Store[ContextT]):
         """Return what a turn added to its thread behind a position, in order."""
 
     @abstractmethod
-    async def request_in(self, thread_id: str, turn: str | None, context: ContextT) -> Standing | None:
-        """Return the newest request of a turn; without one, the newest that is being answered."""
+    async def request_in(self, thread_id: str, request_id: str | None, context: ContextT) -> Standing | None:
+        """Return a request of a thread; without an id, the newest that is being answered."""
 
     @abstractmethod
     async def ask_to_stop(self, thread_id: str, context: ContextT) -> int:

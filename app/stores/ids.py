@@ -1,6 +1,7 @@
 """Ids of our own: 128 bits, in order of time, with the SDK's prefixes."""
 
 import binascii
+import hashlib
 import secrets
 import threading
 import time
@@ -50,6 +51,17 @@ def new_id(item_type: str) -> str:
     with _lock:
         _last_tick = tick = max(time.time_ns(), _last_tick + 1)
     bits = tick.to_bytes(8) + secrets.token_bytes(8)
+    return _id(item_type, bits)
+
+
+def id_from(item_type: str, owner: str, key: str) -> str:
+    """Return the id that what an owner makes with an idempotency key has, every time it is asked for."""
+    # Neither part of an id can hold U+0000, so no two pairs read the same.
+    digest = hashlib.sha256(f"{item_type}\0{owner}\0{key}".encode()).digest()
+    return _id(item_type, digest[:16])
+
+
+def _id(item_type: str, bits: bytes) -> str:
     digits = binascii.b2a_base64(bits, newline=False)[:22].translate(_ORDERED).decode()
     return f"{_PREFIXES.get(item_type, item_type)}_{digits}"
 

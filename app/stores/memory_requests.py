@@ -24,6 +24,8 @@ class MemoryRequests(MemoryFiles[ContextT]):
     in no thread is not kept: to repeat it does no harm.
     """
 
+    leases_expire = False
+
     def __init__(self, sessions: Sessions, drop_file: Callable[[str], None]) -> None:
         super().__init__(sessions, drop_file)
         self._created = CreatedThreads()
@@ -131,13 +133,13 @@ class MemoryRequests(MemoryFiles[ContextT]):
         items = self._thread(thread_id, context)[1].items.values()
         return load_items([item.payload for item in items if item.turn == turn and item.position > since])
 
-    async def request_in(self, thread_id: str, turn: str | None, context: ContextT) -> Standing | None:
-        """Return the newest request of a turn; without one, the newest that is being answered."""
-        requests = self._thread(thread_id, context)[1].requests.values()
+    async def request_in(self, thread_id: str, request_id: str | None, context: ContextT) -> Standing | None:
+        """Return a request of a thread; without an id, the newest that is being answered."""
+        requests = self._thread(thread_id, context)[1].requests.items()
         found = [
             request
-            for request in requests
-            if (request.turn == turn if turn is not None else request.holder is not None)
+            for key, request in requests
+            if (key == request_id if request_id is not None else request.holder is not None)
         ]
         return _standing(found[-1], None) if found else None
 
@@ -184,4 +186,5 @@ def _standing(request: StoredRequest, attempt: Attempt | None) -> Standing:
         request.turn,
         request.outcome,
         request.result,
+        request.holder is not None,
     )

@@ -17,6 +17,8 @@ from app.stores.ids import is_visitor
 class NeonRequests(ChatStore[ContextT]):
     """Keyed requests of the context's owner; each call is one statement."""
 
+    leases_expire = True
+
     def __init__(self, engine: AsyncEngine, retry_seconds: float) -> None:
         self._database = Database(engine, retry_seconds=retry_seconds)
         self._created = CreatedThreads()
@@ -82,11 +84,11 @@ class NeonRequests(ChatStore[ContextT]):
         with for_chatkit():
             return load_items(await self._requests(context).items(thread_id, turn, since))
 
-    async def request_in(self, thread_id: str, turn: str | None, context: ContextT) -> Standing | None:
-        """Return the newest request of a turn; without one, the newest that is being answered."""
+    async def request_in(self, thread_id: str, request_id: str | None, context: ContextT) -> Standing | None:
+        """Return a request of a thread; without an id, the newest that is being answered."""
         findable(thread_id)
         with for_chatkit():
-            return await self._requests(context).of_thread(thread_id, turn)
+            return await self._requests(context).of_thread(thread_id, request_id)
 
     async def ask_to_stop(self, thread_id: str, context: ContextT) -> int:
         """Ask whoever answers keyed requests in a thread to stop; return how many are still to."""

@@ -37,6 +37,33 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
 
 
 @dataclass
+class Keyed:
+    """How a request that carries a key was answered."""
+
+    status: int
+    events: Events
+    is_whole: bool
+    is_repeated: bool
+    text: str
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """Return the finished items of the stream."""
+        return [event["item"] for event in self.events if event["type"] == "thread.item.done"]
+
+    @property
+    def said(self) -> list[str]:
+        """Return the texts of the stream's messages."""
+        return [text_of(item) for item in self.items if "content" in item]
+
+    @property
+    def thread_id(self) -> str:
+        """Return the thread that the stream says was created."""
+        (created,) = [event for event in self.events if event["type"] == "thread.created"]
+        return str(created["thread"]["id"])
+
+
+@dataclass
 class Chat:
     """Somebody who talks to the server."""
 
@@ -45,6 +72,11 @@ class Chat:
     async def post(self, type: str, **params: Any) -> httpx.Response:  # noqa: A002 - the protocol's name
         """Send a request and return the whole response."""
         return await self.http.post("/chatkit", json={"type": type, "params": params})
+
+    async def once(self, key: str, type: str, **params: Any) -> Keyed:  # noqa: A002 - the protocol's name
+        """Send a request with an idempotency key and return the whole answer."""
+        body = {"type": type, "params": params}
+        return keyed(await self.http.post("/chatkit", json=body, headers={"Idempotency-Key": key}))
 
     async def ask(self, type: str, **params: Any) -> Any:  # noqa: A002 - the protocol's name
         """Send a request that is answered by JSON; it has to succeed."""
@@ -101,7 +133,20 @@ def text_of(item: dict[str, Any]) -> str:
 def events_in(body: str) -> Events:
     """Return the events of a stream."""
     # Not splitlines(): it also splits at U+0085 and its like, which JSON leaves as they are.
-    return [json.loads(event.removeprefix("data: ")) for event in body.split("\n\n") if event]
+    lines = [line for block in body.split("\n\n") for line in block.split("\n")]
+    return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+
+
+def keyed(response: httpx.Response) -> Keyed:
+    """Return how a request that carries a key was answered."""
+    is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
+    return Keyed(
+        response.status_code,
+        events_in(response.text) if is_stream else [],
+        is_whole=response.text.endswith(": end\n\n"),
+        is_repeated=response.headers.get("idempotent-replayed") == "true",
+        text=response.text,
+    )
 
 
 class House:

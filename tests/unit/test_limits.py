@@ -8,7 +8,7 @@ import anyio
 import pytest
 from limits import parse
 
-from app.chat.turns import Turns
+from app.chat.turns import RunningTurn, Turns
 from app.errors import TooManyRequests
 from app.limits import RateLimits
 from app.limits.memory import MemoryCounts
@@ -157,8 +157,9 @@ async def test_an_owner_s_turns_are_counted_until_they_have_ended() -> None:
             with anyio.CancelScope(shield=True):
                 await stored.wait()
 
-    first, _ = (turns.start("alice", answer(), last_words) for _ in range(2))
-    assert await first.first() == b"Half"
+    first, _ = (turns.start(RunningTurn("alice", answer(), last_words)) for _ in range(2))
+    await first.begun()
+    assert await anext(first.read()) == b"Half"
     started = False
 
     async def never() -> AsyncIterator[bytes]:
@@ -168,16 +169,16 @@ async def test_an_owner_s_turns_are_counted_until_they_have_ended() -> None:
 
     for _ in range(2):
         with pytest.raises(TooManyRequests) as refused:
-            turns.start("alice", never(), last_words)
+            turns.start(RunningTurn("alice", never(), last_words))
         assert 1 <= refused.value.retry_after <= 5
         first.abandon()
         await asyncio.sleep(0)
     assert not started
     assert (turns.of("alice"), turns.of("bob"), len(turns)) == (2, 0, 2)
-    turns.start("bob", never(), last_words)
+    turns.start(RunningTurn("bob", never(), last_words))
     stored.set()
     await turns.close(0)
     assert started
     assert (turns.of("alice"), turns.of("bob"), len(turns)) == (0, 0, 0)
-    turns.start("alice", never(), last_words)
+    turns.start(RunningTurn("alice", never(), last_words))
     await turns.close(10)

@@ -1,0 +1,248 @@
+"""Requests that carry an idempotency key: however often one is sent, it is answered once.
+
+The first attempt answers, and holds the request meanwhile. A repeat joins that answer when it is
+being written in this process, waits for it when it is written in another, streams what was stored
+when it is finished, and answers when whoever was to do so has failed, stopped or died.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import NamedTuple
+
+import anyio
+from chatkit.types import (
+    AttachmentsCreateReq,
+    ChatKitReq,
+    InputTranscribeReq,
+    ItemsListReq,
+    NonStreamingReq,
+    StreamingReq,
+    ThreadsAddUserMessageReq,
+    ThreadsCreateReq,
+    ThreadsGetByIdReq,
+    ThreadsListReq,
+    ThreadsRetryAfterItemReq,
+)
+
+from app.chat.context import ChatContext
+from app.chat.failures import last_words
+from app.chat.server import HistoryServer
+from app.chat.turns import END, Ending, Keyed, RunningTurn, Turns
+from app.errors import Busy, KeyReused
+from app.repositories.requests import Standing
+from app.stores.attempts import AlreadyAsked, Attempt, digest_of
+from app.stores.ids import id_from
+
+_READING = (ThreadsGetByIdReq, ThreadsListReq, ItemsListReq, InputTranscribeReq)
+_FIRST_DELAY = 0.05
+_LONGEST_DELAY = 1.0
+
+
+class Asker(NamedTuple):
+    """Who asks, of which server, and as whom they are counted."""
+
+    server: HistoryServer
+    owner: str
+    context: ChatContext
+
+
+class Answer(NamedTuple):
+    """A stream that has begun."""
+
+    chunks: AsyncIterator[bytes]
+    is_repeated: bool
+    """Whether another request has begun it."""
+
+
+class ExactlyOnce:
+    """Answers keyed requests, in this process together with the others."""
+
+    def __init__(self, turns: Turns, *, lease_seconds: float, wait_seconds: float) -> None:
+        """Hold requests for `lease_seconds` at a time; have repeats wait for another for `wait_seconds`."""
+        self._turns = turns
+        self._lease = timedelta(seconds=lease_seconds)
+        self._wait_seconds = wait_seconds
+
+    async def stream(self, request: StreamingReq, key: str, asker: Asker) -> Answer:
+        """Return the stream that answers a request, once it has begun.
+
+        Raises KeyReused, Busy (another process is still answering), and what refuses the request.
+        """
+        async for _ in self._looks():
+            running = self._turns.answering(asker.owner, digest_of(key))
+            is_repeated = running is not None
+            if running is None:
+                running = self._turns.start(self._turn(request, key, asker))
+            elif running.keyed is not None and running.keyed.attempt.fingerprint != _fingerprint(request):
+                raise KeyReused
+            try:
+                await running.begun()
+            except AlreadyAsked as known:
+                standing = _checked(known.standing, _fingerprint(request))
+                if standing.outcome is not None:
+                    return Answer(self.stored(standing, asker, request), is_repeated=True)
+            else:
+                return Answer(running.read(), is_repeated)
+        raise Busy("The answer to this message is still being written. Please try again.")
+
+    async def call(self, request: NonStreamingReq, key: str, asker: Asker) -> bytes:
+        """Return the JSON that answers a request. Raises likewise.
+
+        What only reads is answered anew.
+        """
+        if isinstance(request, _READING):
+            return await asker.server.answer(request, asker.context)
+        attempt = self._attempt(request, key, asker)
+        context = replace(asker.context, attempt=attempt)
+        async for _ in self._looks():
+            try:
+                await asker.server.store.begin_call(context)
+            except AlreadyAsked as known:
+                standing = _checked(known.standing, attempt.fingerprint)
+                if standing.outcome is not None:
+                    return await _again(request, standing.result or "{}", asker)
+            else:
+                return await _answered(request, asker.server, context)
+        raise Busy("This is being done already. Please try again.")
+
+    async def follow(self, thread_id: str, last_event_id: str | None, asker: Asker) -> Answer | None:
+        """Return the answer that is being written in a thread; None when there is none.
+
+        Behind the event with the given id, when that is of an answer that is being written here. One
+        that is written by another process comes when it is finished. Raises NotFoundError and Busy.
+        """
+        store = asker.server.store
+        await store.load_thread(thread_id, asker.context)
+        request_id, _, place = (last_event_id or "").partition(":")
+        async for _ in self._looks():
+            for turn in self._turns.in_thread(asker.owner, thread_id):
+                if turn.keyed is not None and request_id in ("", turn.keyed.attempt.request_id):
+                    return Answer(turn.read(int(place) if place.isdecimal() else 0), is_repeated=True)
+            standing = await store.request_in(thread_id, request_id or None, asker.context)
+            if standing is None:
+                return None
+            if standing.outcome is not None:
+                return Answer(self.stored(standing, asker), is_repeated=True)
+            if not standing.is_held:
+                return None
+        raise Busy("The answer in this conversation is still being written. Please try again.")
+
+    async def stop(self, thread_id: str, asker: Asker) -> int:
+        """Stop the answers that are being written in a thread, and return how many.
+
+        What they said is kept. Those of other processes stop soon; whoever repeats their request
+        finds them stopped. Raises NotFoundError.
+        """
+        store = asker.server.store
+        await store.load_thread(thread_id, asker.context)
+        here = self._turns.in_thread(asker.owner, thread_id)
+        asked = await store.ask_to_stop(thread_id, asker.context)
+        await self._turns.stop(here)
+        return max(asked, len(here))
+
+    async def stored(
+        self, standing: Standing, asker: Asker, request: StreamingReq | None = None
+    ) -> AsyncIterator[bytes]:
+        """Stream what was stored of an answer."""
+        async for chunk in asker.server.stored_answer(standing, asker.context, request):
+            yield chunk
+        yield END
+
+    async def _looks(self) -> AsyncIterator[None]:
+        """Yield now, and then now and then for as long as a repeat waits."""
+        deadline = time.monotonic() + self._wait_seconds
+        delay = _FIRST_DELAY
+        yield
+        while time.monotonic() + delay < deadline:
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
+            delay = min(delay * 2, _LONGEST_DELAY)
+            yield
+
+    def _turn(self, request: StreamingReq, key: str, asker: Asker) -> RunningTurn:
+        attempt = self._attempt(request, key, asker)
+        context = replace(asker.context, attempt=attempt)
+        return RunningTurn(
+            asker.owner,
+            _numbered(asker.server.stream(request, context), attempt),
+            last_words,
+            keyed=Keyed(
+                attempt,
+                asker.context.user_id,
+                asker.server.store.leases_expire,
+                _settling(asker.server, context, attempt),
+            ),
+        )
+
+    def _attempt(self, request: ChatKitReq, key: str, asker: Asker) -> Attempt:
+        owner = asker.context.user_id
+        turn = id_from("turn", owner, key)
+        thread_id: str | None = getattr(request.params, "thread_id", None)
+        is_message = isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq)
+        if isinstance(request, ThreadsCreateReq):
+            thread_id = id_from("thread", owner, key)
+        if is_message:
+            turn = id_from("message", owner, key)
+        elif isinstance(request, ThreadsRetryAfterItemReq):
+            turn = request.params.item_id
+        return Attempt(
+            digest_of(key),
+            _fingerprint(request),
+            self._lease,
+            turn=turn,
+            is_message=is_message,
+            thread_id=thread_id,
+        )
+
+
+def _fingerprint(request: ChatKitReq) -> str:
+    return digest_of(request.model_dump_json())
+
+
+def _checked(standing: Standing, fingerprint: str) -> Standing:
+    if standing.fingerprint != fingerprint:
+        raise KeyReused
+    return standing
+
+
+async def _numbered(chunks: AsyncIterator[bytes], attempt: Attempt) -> AsyncIterator[bytes]:
+    """Give each event an id, by which a client that lost its connection goes on behind the last it got."""
+    number = 0
+    async for chunk in chunks:
+        number += 1
+        yield f"id: {attempt.request_id}:{number}\n".encode() + chunk
+
+
+def _settling(
+    server: HistoryServer, context: ChatContext, attempt: Attempt
+) -> Callable[[Ending], Awaitable[None]]:
+    async def settle(ending: Ending) -> None:
+        if not attempt.number:
+            return
+        if ending == "stopped" or (ending == "done" and not attempt.failed):
+            await server.store.finish("stopped" if ending == "stopped" else "done", None, context)
+        else:
+            await server.store.release(context, forget=ending == "refused")
+
+    return settle
+
+
+async def _answered(request: NonStreamingReq, server: HistoryServer, context: ChatContext) -> bytes:
+    try:
+        result = await server.answer(request, context)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await server.store.release(context, forget=True)
+        raise
+    await server.store.finish("done", result.decode(), context)
+    return result
+
+
+async def _again(request: NonStreamingReq, result: str, asker: Asker) -> bytes:
+    if isinstance(request, AttachmentsCreateReq):
+        # The link in it may be too old by now.
+        return await asker.server.offered_again(result, asker.context)
+    return result.encode()
