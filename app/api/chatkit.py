@@ -14,7 +14,7 @@ from app.api.cookies import remember
 from app.api.openapi import CHATKIT_ANSWER, CHATKIT_BODY
 from app.api.schemas import failures
 from app.api.services import CurrentServices, Services
-from app.chat.exactly_once import Answer, Asker, ExactlyOnce
+from app.chat.exactly_once import Answer, Asker, ExactlyOnce, Key, key_for
 from app.chat.failures import last_words
 from app.chat.turns import RunningTurn
 from app.errors import Conflict, KeyReused, RecordNotFound, RequestTimeout, TooLarge, UnsupportedFile
@@ -58,9 +58,10 @@ async def chatkit(
     `{"error": {"code", "message"}}`; later failures are `error` events in the stream.
     """
     asker = Asker(services.server_for(caller), quota_of(caller), context)
-    asked = asker.server.admit(await read_body(request, services.settings.chat_max_request_bytes))
+    body = await read_body(request, services.settings.chat_max_request_bytes)
+    asked = asker.server.admit(body)
     if idempotency_key is not None:
-        response = await _once(services.exactly_once, asked, idempotency_key, asker)
+        response = await _once(services.exactly_once, asked, key_for(idempotency_key, body), asker)
     elif is_streaming_req(asked):
         response = await _stream(services, asked, asker)
     else:
@@ -69,7 +70,7 @@ async def chatkit(
     return response
 
 
-async def _once(exactly_once: ExactlyOnce, asked: ChatKitReq, key: str, asker: Asker) -> Response:
+async def _once(exactly_once: ExactlyOnce, asked: ChatKitReq, key: Key, asker: Asker) -> Response:
     if not is_streaming_req(asked):
         return Response(await exactly_once.call(asked, key, asker), media_type="application/json")
     return durable_stream(await exactly_once.stream(asked, key, asker))

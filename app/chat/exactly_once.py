@@ -6,6 +6,7 @@ when it is finished, and answers when whoever was to do so has failed, stopped o
 """
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -42,6 +43,24 @@ _FIRST_DELAY = 0.05
 _LONGEST_DELAY = 1.0
 
 
+class Key(NamedTuple):
+    """An idempotency key, and what it stands for."""
+
+    text: str
+    fingerprint: str
+    """A digest of the request's body. White space and the order of members make no difference."""
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request, whoever sends it."""
+        return digest_of(self.text)
+
+
+def key_for(text: str, body: bytes) -> Key:
+    """Return the key of a request with this body, which is JSON."""
+    return Key(text, digest_of(json.dumps(json.loads(body), sort_keys=True)))
+
+
 class Asker(NamedTuple):
     """Who asks, of which server, and as whom they are counted."""
 
@@ -67,29 +86,29 @@ class ExactlyOnce:
         self._lease = timedelta(seconds=lease_seconds)
         self._wait_seconds = wait_seconds
 
-    async def stream(self, request: StreamingReq, key: str, asker: Asker) -> Answer:
+    async def stream(self, request: StreamingReq, key: Key, asker: Asker) -> Answer:
         """Return the stream that answers a request, once it has begun.
 
         Raises KeyReused, Busy (another process is still answering), and what refuses the request.
         """
         async for _ in self._looks():
-            running = self._turns.answering(asker.owner, digest_of(key))
+            running = self._turns.answering(asker.owner, key.request_id)
             is_repeated = running is not None
             if running is None:
                 running = self._turns.start(self._turn(request, key, asker))
-            elif running.keyed is not None and running.keyed.attempt.fingerprint != _fingerprint(request):
+            elif running.keyed is not None and running.keyed.attempt.fingerprint != key.fingerprint:
                 raise KeyReused
             try:
                 await running.begun()
             except AlreadyAsked as known:
-                standing = _checked(known.standing, _fingerprint(request))
+                standing = _checked(known.standing, key)
                 if standing.outcome is not None:
                     return Answer(self.stored(standing, asker, request), is_repeated=True)
             else:
                 return Answer(running.read(), is_repeated)
         raise Busy("The answer to this message is still being written. Please try again.")
 
-    async def call(self, request: NonStreamingReq, key: str, asker: Asker) -> bytes:
+    async def call(self, request: NonStreamingReq, key: Key, asker: Asker) -> bytes:
         """Return the JSON that answers a request. Raises likewise.
 
         What only reads is answered anew.
@@ -102,7 +121,7 @@ class ExactlyOnce:
             try:
                 await asker.server.store.begin_call(context)
             except AlreadyAsked as known:
-                standing = _checked(known.standing, attempt.fingerprint)
+                standing = _checked(known.standing, key)
                 if standing.outcome is not None:
                     return await _again(request, standing.result or "{}", asker)
             else:
@@ -162,7 +181,7 @@ class ExactlyOnce:
             delay = min(delay * 2, _LONGEST_DELAY)
             yield
 
-    def _turn(self, request: StreamingReq, key: str, asker: Asker) -> RunningTurn:
+    def _turn(self, request: StreamingReq, key: Key, asker: Asker) -> RunningTurn:
         attempt = self._attempt(request, key, asker)
         context = replace(asker.context, attempt=attempt)
         return RunningTurn(
@@ -177,20 +196,20 @@ class ExactlyOnce:
             ),
         )
 
-    def _attempt(self, request: ChatKitReq, key: str, asker: Asker) -> Attempt:
+    def _attempt(self, request: ChatKitReq, key: Key, asker: Asker) -> Attempt:
         owner = asker.context.user_id
-        turn = id_from("turn", owner, key)
+        turn = id_from("turn", owner, key.text)
         thread_id: str | None = getattr(request.params, "thread_id", None)
         is_message = isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq)
         if isinstance(request, ThreadsCreateReq):
-            thread_id = id_from("thread", owner, key)
+            thread_id = id_from("thread", owner, key.text)
         if is_message:
-            turn = id_from("message", owner, key)
+            turn = id_from("message", owner, key.text)
         elif isinstance(request, ThreadsRetryAfterItemReq):
             turn = request.params.item_id
         return Attempt(
-            digest_of(key),
-            _fingerprint(request),
+            key.request_id,
+            key.fingerprint,
             self._lease,
             turn=turn,
             is_message=is_message,
@@ -198,12 +217,8 @@ class ExactlyOnce:
         )
 
 
-def _fingerprint(request: ChatKitReq) -> str:
-    return digest_of(request.model_dump_json())
-
-
-def _checked(standing: Standing, fingerprint: str) -> Standing:
-    if standing.fingerprint != fingerprint:
+def _checked(standing: Standing, key: Key) -> Standing:
+    if standing.fingerprint != key.fingerprint:
         raise KeyReused
     return standing
 

@@ -5,6 +5,7 @@ the same answer by way of the same statements, and to leave every table as it wa
 """
 
 import re
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -22,14 +23,22 @@ from starlette.routing import Mount
 from app.database import Database, Statement
 from app.main import create_app
 from app.repositories.files import DELETE_ORPHANS, DELETE_STRAYS, DUE, FORGET
+from app.repositories.requests import PRUNE, RENEW
 from app.repositories.secrets import KEEP
 from app.settings import Settings
 from tests.support.postgres import Databases
 from tests.support.server import House, house, user_input
 
-TABLES = ("chat_threads", "chat_thread_items", "chat_attachments", "chat_file_removals", "chat_claims")
+TABLES = (
+    "chat_threads",
+    "chat_thread_items",
+    "chat_attachments",
+    "chat_file_removals",
+    "chat_claims",
+    "chat_keyed_requests",
+)
 # In the background or once: not part of what a request costs.
-FOR_NOBODY = (DUE, FORGET, DELETE_ORPHANS, DELETE_STRAYS, KEEP)
+FOR_NOBODY = (DUE, FORGET, DELETE_ORPHANS, DELETE_STRAYS, KEEP, PRUNE, RENEW)
 OWN_TABLES = {"alembic_version", "chat_secrets"}
 
 
@@ -54,6 +63,8 @@ class Door:
     path: str
     query: dict[str, str]
     body: Any
+    has_key: bool = False
+    """Whether it is tried with an idempotency key, another one each time."""
 
     def asks_for_ids(self) -> bool:
         """Tell whether the request names any record."""
@@ -116,6 +127,7 @@ def chatkit_doors(ids: Ids) -> list[Door]:
         kind = request.model_fields["type"].default
         body = {"type": kind, "params": params_for(request, ids)}
         doors.append(Door(kind, "POST", "/chatkit", {}, body))
+        doors.append(Door(f"{kind}, with a key", "POST", "/chatkit", {}, body, has_key=True))
     return doors
 
 
@@ -180,6 +192,8 @@ class Place:
     async def open(self, door: Door, headers: dict[str, str]) -> tuple[int, dict[str, str], str, list[str]]:
         """Send a request; return its whole answer, and which statements it took."""
         self.statements.clear()
+        if door.has_key:
+            headers = {**headers, "Idempotency-Key": uuid.uuid4().hex}
         async with httpx.AsyncClient(base_url=self.opened.url, timeout=20) as http:
             response = await http.request(
                 door.method, door.path, params=door.query, json=door.body, headers=headers
@@ -248,6 +262,10 @@ async def test_a_stranger_learns_and_changes_nothing(place: Place, name: str) ->
     mine = {table: [row for row in rows if "demo-alice" in row] for table, rows in before.items()}
     assert {table: [row for row in rows if "demo-alice" in row] for table, rows in after.items()} == mine
     if theirs.asks_for_ids():
+        if theirs.has_key and "delete" in name:
+            # To delete what is not there is a success, and who asked for it is told so again.
+            before.pop("chat_keyed_requests")
+            after.pop("chat_keyed_requests")
         assert after == before
 
 

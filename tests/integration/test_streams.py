@@ -229,7 +229,7 @@ def test_every_failure_of_ours_has_a_status_of_its_kind() -> None:
         return [kind, *(sub for child in kind.__subclasses__() for sub in all_of(child))]
 
     for kind in all_of(ChatHistoryError)[1:]:
-        assert kind.status_code in (400, 401, 403, 404, 408, 409, 413, 415, 429, 503), kind
+        assert kind.status_code in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503), kind
         assert kind.code != ChatHistoryError.code
 
 
