@@ -103,7 +103,7 @@ class ExactlyOnce:
             except AlreadyAsked as known:
                 standing = _checked(known.standing, key)
                 if standing.outcome is not None:
-                    return Answer(self.stored(standing, asker, request), is_repeated=True)
+                    return await _stored(standing, asker, request)
             else:
                 return Answer(running.read(), is_repeated)
         raise Busy("The answer to this message is still being written. Please try again.")
@@ -145,7 +145,7 @@ class ExactlyOnce:
             if standing is None:
                 return None
             if standing.outcome is not None:
-                return Answer(self.stored(standing, asker), is_repeated=True)
+                return await _stored(standing, asker)
             if not standing.is_held:
                 return None
         raise Busy("The answer in this conversation is still being written. Please try again.")
@@ -162,14 +162,6 @@ class ExactlyOnce:
         asked = await store.ask_to_stop(thread_id, asker.context)
         await self._turns.stop(here)
         return max(asked, len(here))
-
-    async def stored(
-        self, standing: Standing, asker: Asker, request: StreamingReq | None = None
-    ) -> AsyncIterator[bytes]:
-        """Stream what was stored of an answer."""
-        async for chunk in asker.server.stored_answer(standing, asker.context, request):
-            yield chunk
-        yield END
 
     async def _looks(self) -> AsyncIterator[None]:
         """Yield now, and then now and then for as long as a repeat waits."""
@@ -223,6 +215,18 @@ def _checked(standing: Standing, key: Key) -> Standing:
     return standing
 
 
+async def _stored(standing: Standing, asker: Asker, request: StreamingReq | None = None) -> Answer:
+    """Return the stream of an answer that is finished."""
+    events = await asker.server.stored_answer(standing, asker.context, request)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for event in events:
+            yield event
+        yield END
+
+    return Answer(chunks(), is_repeated=True)
+
+
 async def _numbered(chunks: AsyncIterator[bytes], attempt: Attempt) -> AsyncIterator[bytes]:
     """Give each event an id, by which a client that lost its connection goes on behind the last it got."""
     number = 0
@@ -233,14 +237,14 @@ async def _numbered(chunks: AsyncIterator[bytes], attempt: Attempt) -> AsyncIter
 
 def _settling(
     server: HistoryServer, context: ChatContext, attempt: Attempt
-) -> Callable[[Ending], Awaitable[None]]:
-    async def settle(ending: Ending) -> None:
+) -> Callable[[Ending], Awaitable[bool]]:
+    async def settle(ending: Ending) -> bool:
         if not attempt.number:
-            return
+            return False
         if ending == "stopped" or (ending == "done" and not attempt.failed):
-            await server.store.finish("stopped" if ending == "stopped" else "done", None, context)
-        else:
-            await server.store.release(context, forget=ending == "refused")
+            return await server.store.finish(ending, None, context)
+        await server.store.release(context, forget=ending == "refused")
+        return False
 
     return settle
 

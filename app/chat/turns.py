@@ -33,8 +33,8 @@ class Keyed:
     """Whose request it is, as its store knows them."""
     leases_expire: bool
     """Whether the request has to be renewed while it is answered."""
-    settle: Callable[[Ending], Awaitable[None]]
-    """Notes how the turn ended."""
+    settle: Callable[[Ending], Awaitable[bool]]
+    """Notes how the turn ended; tells whether its stream is whole: all of the answer that there will be."""
 
 
 class RunningTurn:
@@ -90,13 +90,11 @@ class RunningTurn:
         self._news.set()
 
     async def _settled(self, keyed: Keyed) -> bool:
-        """Note the ending, and tell whether the stream is whole: an answer, or what its user wanted of it."""
         try:
-            await keyed.settle(self._ending)
+            return await keyed.settle(self._ending)
         except Exception as error:
             logger.warning("The end of a keyed request could not be noted", exc_info=error)
             return False
-        return self._ending in ("done", "stopped")
 
     async def begun(self) -> None:
         """Wait for the first chunk, or the end; raises what kept the stream from beginning."""

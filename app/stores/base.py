@@ -115,8 +115,8 @@ class ChatStore(Store[ContextT]):
         """Take the context's request, which is answered at once. Raises AlreadyAsked likewise."""
 
     @abstractmethod
-    async def finish(self, outcome: Outcome, result: str | None, context: ContextT) -> None:
-        """Note how the context's request ended; nothing when this attempt does not hold it any more."""
+    async def finish(self, outcome: Outcome, result: str | None, context: ContextT) -> bool:
+        """Note how the context's request ended; False when this attempt does not hold it any more."""
 
     @abstractmethod
     async def release(self, context: ContextT, *, forget: bool) -> None:

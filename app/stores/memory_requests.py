@@ -78,14 +78,16 @@ class MemoryRequests(MemoryFiles[ContextT]):
         elif request.holder is None and request.fingerprint == attempt.fingerprint and not request.outcome:
             request.holder = attempt.holder
             request.attempts += 1
-        attempt.take(_standing(request, attempt))
+        attempt.take(_standing(request, attempt.thread_id, attempt))
 
-    async def finish(self, outcome: Outcome, result: str | None, context: ContextT) -> None:
-        """Note how the context's request ended."""
-        if found := self._held(context):
+    async def finish(self, outcome: Outcome, result: str | None, context: ContextT) -> bool:
+        """Note how the context's request ended; False when this attempt does not hold it any more."""
+        found = self._held(context)
+        if found is not None:
             session, thread, request = found
             request.holder, request.outcome, request.result = None, outcome, result
             self._sessions.account(session, len(result or ""), thread)
+        return found is not None
 
     async def release(self, context: ContextT, *, forget: bool) -> None:
         """Let another attempt answer the context's request."""
@@ -141,7 +143,7 @@ class MemoryRequests(MemoryFiles[ContextT]):
             for key, request in requests
             if (key == request_id if request_id is not None else request.holder is not None)
         ]
-        return _standing(found[-1], None) if found else None
+        return _standing(found[-1], thread_id) if found else None
 
     async def ask_to_stop(self, thread_id: str, context: ContextT) -> int:
         """Do nothing: whoever answers is in this process, and is stopped there."""
@@ -176,13 +178,13 @@ class MemoryRequests(MemoryFiles[ContextT]):
         found.stored = stored
 
 
-def _standing(request: StoredRequest, attempt: Attempt | None) -> Standing:
+def _standing(request: StoredRequest, thread_id: str | None, attempt: Attempt | None = None) -> Standing:
     return Standing(
         attempt is not None and request.holder == attempt.holder,
         request.fingerprint,
         request.attempts,
         request.since,
-        None,
+        thread_id,
         request.turn,
         request.outcome,
         request.result,

@@ -56,14 +56,16 @@ class NeonRequests(ChatStore[ContextT]):
         with for_chatkit():
             attempt.take(await self._requests(context).begin_call(attempt.thread_id, attempt.asked))
 
-    async def finish(self, outcome: Outcome, result: str | None, context: ContextT) -> None:
-        """Note how the context's request ended."""
+    async def finish(self, outcome: Outcome, result: str | None, context: ContextT) -> bool:
+        """Note how the context's request ended; False when this attempt does not hold it any more."""
         asked = held_attempt(context).asked
         with for_chatkit():
-            if not await self._requests(context).finish(asked, outcome, result):
-                account = await self._claimed_by(context)
-                if account is not None:
-                    await RequestRepository(self._database, account).finish(asked, outcome, result)
+            if await self._requests(context).finish(asked, outcome, result):
+                return True
+            account = await self._claimed_by(context)
+            return account is not None and await RequestRepository(self._database, account).finish(
+                asked, outcome, result
+            )
 
     async def release(self, context: ContextT, *, forget: bool) -> None:
         """Let another attempt answer the context's request."""
