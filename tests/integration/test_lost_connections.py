@@ -227,3 +227,66 @@ async def test_a_thousand_cancelled_reads_leak_no_connection(engine: AsyncEngine
         await asyncio.gather(*reads, return_exceptions=True)
     assert engine.sync_engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # QueuePool's
     await asyncio.gather(*(store.load_thread("thr_1", owner) for _ in range(30)))
+
+
+async def test_callers_who_leave_while_a_connection_is_passed_to_them_leak_none(database_url: str) -> None:
+    """Cancelled before their turn, in the very instant of it, and after; each with others behind them."""
+    engine = create_engine(database_url, pool_size=2)
+    database = Database(engine, retry_seconds=30)
+    quick = Statement("quick", text("SELECT 1"))
+    for number in range(300):
+        reads = [asyncio.create_task(database.read(quick)) for _ in range(12)]
+        await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
+        for _ in range(number % 3):
+            await asyncio.sleep(0)
+        for read in reads[number % 4 :: 2]:
+            read.cancel()
+        async with asyncio.timeout(10):
+            outcomes = await asyncio.gather(*reads, return_exceptions=True)
+        assert not [one for one in outcomes if not isinstance(one, list | asyncio.CancelledError)]
+        assert engine.sync_engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # QueuePool's
+    await engine.dispose()
+
+
+async def test_a_connection_that_goes_from_caller_to_caller_comes_back_for_others(database_url: str) -> None:
+    """The engine's other users get one, and dispose() ends all, while callers never stop coming."""
+    engine = create_engine(database_url, pool_size=2)
+    database = Database(engine, retry_seconds=30)
+    process = Statement("process", text("SELECT pg_backend_pid()"))
+    seen: list[int] = []
+    going = True
+
+    async def ask_on() -> None:
+        while going:
+            seen.append((await database.read(process))[0][0])
+
+    asking = [asyncio.create_task(ask_on()) for _ in range(20)]
+    async with asyncio.timeout(10):
+        for _ in range(5):
+            async with engine.connect() as connection:
+                assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+        before = set(seen)
+        await engine.dispose()
+        asked = len(seen)
+        while len(seen) < asked + 100:
+            await asyncio.sleep(0.01)
+        assert not before & set(seen[asked + 40 :])
+    going = False
+    await asyncio.gather(*asking)
+    assert len(before) <= 2
+    await engine.dispose()
+
+
+async def test_callers_get_their_turns_in_the_order_they_came(database_url: str) -> None:
+    engine = create_engine(database_url, pool_size=1)
+    database = Database(engine, retry_seconds=30)
+    quick = Statement("quick", text("SELECT 1"))
+    served: list[int] = []
+
+    async def ask(number: int) -> None:
+        await database.read(quick)
+        served.append(number)
+
+    await asyncio.gather(*(ask(number) for number in range(200)))
+    assert served == list(range(200))
+    await engine.dispose()
