@@ -8,7 +8,7 @@ from typing import Generic
 from app.files.blobs import Blobs, new_file_key
 from app.files.store import ContextT
 from app.repositories.owners import Counts
-from app.repositories.takeover import AttachmentCopy, ItemCopy, ThreadCopy
+from app.repositories.takeover import Copies
 from app.stores import MemoryStore, NeonChatKitStore
 
 _SPOOL_BYTES = 1024 * 1024
@@ -38,17 +38,15 @@ class Handover(Generic[ContextT]):
         visitor has everything still, and the copies are swept.
         """
 
-        async def take_in(
-            threads: list[ThreadCopy], items: list[ItemCopy], attachments: list[AttachmentCopy]
-        ) -> Counts:
-            moved = [replace(attachment, file_key=new_file_key()) for attachment in attachments]
+        async def take_in(copies: Copies) -> Counts:
+            moved = [replace(file, file_key=new_file_key()) for file in copies.attachments]
             keys = [attachment.file_key for attachment in moved if attachment.size is not None]
             if keys:
                 await self._database.announce_files(keys, account)
-            for old, new in zip(attachments, moved, strict=True):
+            for old, new in zip(copies.attachments, moved, strict=True):
                 if old.size is not None:
                     await self._copy(old.file_key, new.file_key)
-            return await self._database.take_in(threads, items, moved, account)
+            return await self._database.take_in(replace(copies, attachments=moved), account)
 
         return await self._memory.hand_over(visitor, take_in)
 

@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import TypeEngine
 
 from app.database import Database, Statement
-from app.models import Attachment, FileRemoval, Thread, ThreadItem
+from app.models import Attachment, FileRemoval, KeyedRequest, Thread, ThreadItem
 from app.repositories.owners import Counts, count_of
 
 Columns = dict[str, TypeEngine[Any]]
@@ -59,6 +59,7 @@ class ItemCopy:
     payload: str
     feedback: str | None
     created_at: datetime
+    turn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,29 @@ class AttachmentCopy:
     file_key: str
     size: int | None
     payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCopy:
+    """A keyed request as some other store held it; nobody is answering it."""
+
+    id: str
+    fingerprint: str
+    thread_id: str
+    turn: str
+    since: int
+    outcome: str | None
+    result: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """What some other store held of one owner."""
+
+    threads: Sequence[ThreadCopy] = ()
+    items: Sequence[ItemCopy] = ()
+    attachments: Sequence[AttachmentCopy] = ()
+    requests: Sequence[RequestCopy] = ()
 
 
 # The arrays' element types; JSON comes as text.
@@ -93,6 +117,7 @@ _ITEM_COLUMNS: Columns = {
     "payload": JSON(),
     "feedback": _TEXT,
     "created_at": _TIME,
+    "turn": _TEXT,
 }
 _ATTACHMENT_COLUMNS: Columns = {
     "id": _TEXT,
@@ -102,6 +127,15 @@ _ATTACHMENT_COLUMNS: Columns = {
     "file_key": _TEXT,
     "size": _NUMBER,
     "payload": JSON(),
+}
+_REQUEST_COLUMNS: Columns = {
+    "id": _TEXT,
+    "fingerprint": _TEXT,
+    "thread_id": _TEXT,
+    "turn": _TEXT,
+    "since": _NUMBER,
+    "outcome": _TEXT,
+    "result": _TEXT,
 }
 
 
@@ -184,7 +218,19 @@ def _take_in() -> Select[*tuple[Any, ...]]:
         .where(FileRemoval.user_id == _OWNER, FileRemoval.file_key.in_(select(files.c.key)))
         .cte("bound")
     )
-    return select(count_of(threads), count_of(items), count_of(files)).add_cte(bound)
+    return select(count_of(threads), count_of(items), count_of(files)).add_cte(bound, _requests())
+
+
+def _requests() -> CTE:
+    given = _given("requests", _REQUEST_COLUMNS).subquery("given_requests")
+    columns = ["user_id", *_REQUEST_COLUMNS, "holder", "lease_until"]
+    rows = select(_OWNER, given, literal_column("''"), func.clock_timestamp())
+    return (
+        insert(KeyedRequest)
+        .from_select(columns, rows, include_defaults=False)
+        .on_conflict_do_nothing(index_elements=[KeyedRequest.user_id, KeyedRequest.id])
+        .cte("requests")
+    )
 
 
 def _arrays(name: str, columns: Columns, rows: Sequence[object]) -> dict[str, list[Any]]:
@@ -203,21 +249,17 @@ class TakeoverRepository:
         self._database = database
         self._user_id = user_id
 
-    async def take_in(
-        self,
-        threads: Sequence[ThreadCopy],
-        items: Sequence[ItemCopy],
-        attachments: Sequence[AttachmentCopy] = (),
-    ) -> Counts:
+    async def take_in(self, copies: Copies) -> Counts:
         """Insert threads with their items and attachments, all or nothing, and return how many were new.
 
         What is there stays as it is; items that a known thread lacks go behind those it has. The
         bytes of the attachments are announced before; see AttachmentRepository.announce.
         """
         values = (
-            _arrays("threads", _THREAD_COLUMNS, threads)
-            | _arrays("items", _ITEM_COLUMNS, items)
-            | _arrays("files", _ATTACHMENT_COLUMNS, attachments)
+            _arrays("threads", _THREAD_COLUMNS, copies.threads)
+            | _arrays("items", _ITEM_COLUMNS, copies.items)
+            | _arrays("files", _ATTACHMENT_COLUMNS, copies.attachments)
+            | _arrays("requests", _REQUEST_COLUMNS, copies.requests)
         )
         rows = await self._database.write(TAKE_IN, owner=self._user_id, **values)
         return Counts(*rows[0])

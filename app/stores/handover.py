@@ -3,7 +3,7 @@
 import json
 
 from app.repositories.owners import Counts
-from app.repositories.takeover import AttachmentCopy, ItemCopy, ThreadCopy
+from app.repositories.takeover import AttachmentCopy, Copies, ItemCopy, RequestCopy, ThreadCopy
 from app.stores.changes import row_of
 from app.stores.sessions import Session
 
@@ -14,14 +14,11 @@ def counts_of(session: Session) -> Counts:
     return Counts(len(session.threads), items, len(session.attachments))
 
 
-Copies = tuple[list[ThreadCopy], list[ItemCopy], list[AttachmentCopy]]
-"""Threads, items and attachments; the files of these are still where the visitor's are."""
-
-
 def copies_of(session: Session) -> Copies:
-    """Return a session's threads, their items in their order, and the attachments."""
+    """Return what a session holds; the bytes of its attachments are still where the visitor's are."""
     threads: list[ThreadCopy] = []
     items: list[ItemCopy] = []
+    requests: list[RequestCopy] = []
     for thread in session.threads.values():
         row = row_of(thread.stored)
         threads.append(
@@ -44,8 +41,23 @@ def copies_of(session: Session) -> Copies:
                 item.payload,
                 item.feedback,
                 item.created_at,
+                item.turn,
             )
             for position, (item_id, item) in enumerate(thread.items.items(), 1)
+        ]
+        places = [item.position for item in thread.items.values()]
+        requests += [
+            RequestCopy(
+                request_id,
+                request.fingerprint,
+                row.id,
+                request.turn,
+                # Items are numbered anew.
+                sum(place <= request.since for place in places),
+                request.outcome,
+                request.result,
+            )
+            for request_id, request in thread.requests.items()
         ]
     files = [
         AttachmentCopy(
@@ -59,4 +71,4 @@ def copies_of(session: Session) -> Copies:
         )
         for attachment_id, file in session.attachments.items()
     ]
-    return threads, items, files
+    return Copies(threads, items, files, requests)

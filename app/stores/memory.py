@@ -13,7 +13,7 @@ from chatkit.types import FeedbackKind, Page, ThreadItem, ThreadMetadata
 
 from app.repositories.owners import Counts
 from app.repositories.rows import Order
-from app.repositories.takeover import AttachmentCopy, ItemCopy, ThreadCopy
+from app.repositories.takeover import Copies
 from app.repositories.threads import MESSAGES, RECENT_ITEMS
 from app.stores.attempts import attempt_of
 from app.stores.base import (
@@ -258,7 +258,7 @@ class MemoryStore(MemoryRequests[ContextT]):
     async def hand_over(
         self,
         context: ContextT,
-        take_in: Callable[[list[ThreadCopy], list[ItemCopy], list[AttachmentCopy]], Awaitable[Counts]],
+        take_in: Callable[[Copies], Awaitable[Counts]],
     ) -> Counts:
         """Give all that a visitor has to `take_in`, all or nothing, once; return what that returns.
 
@@ -269,7 +269,7 @@ class MemoryStore(MemoryRequests[ContextT]):
         if session is None:
             return Counts()
         try:
-            counts = await take_in(*copies_of(session))
+            counts = await take_in(copies_of(session))
         except BaseException:
             self._sessions.put_back(owner_of(context), session)
             raise

@@ -14,7 +14,7 @@ from app.repositories.attachments import AttachmentRepository
 from app.repositories.items import ItemRepository
 from app.repositories.owners import Counts, OwnerRepository
 from app.repositories.rows import AttachmentRow, FileRow, ItemRow, ThreadChanges
-from app.repositories.takeover import AttachmentCopy, ItemCopy, TakeoverRepository, ThreadCopy
+from app.repositories.takeover import Copies, TakeoverRepository
 from app.repositories.threads import ThreadRepository
 from app.stores.attempts import attempt_of
 from app.stores.base import (
@@ -285,21 +285,13 @@ class NeonChatKitStore(NeonRequests[ContextT]):
                 raise
             raise Conflict("You have a conversation with the same id already; nothing was moved.") from None
 
-    async def take_in(
-        self,
-        threads: Sequence[ThreadCopy],
-        items: Sequence[ItemCopy],
-        attachments: Sequence[AttachmentCopy],
-        context: ContextT,
-    ) -> Counts:
+    async def take_in(self, copies: Copies, context: ContextT) -> Counts:
         """Insert what another store held, all or nothing; what is known stays as it is.
 
         The bytes of attachments are here already, announced by `announce_files`.
         """
         with for_chatkit():
-            return await TakeoverRepository(self._database, owner_of(context)).take_in(
-                threads, items, attachments
-            )
+            return await TakeoverRepository(self._database, owner_of(context)).take_in(copies)
 
     async def save_attachment(self, attachment: Attachment, context: ContextT) -> None:
         """Insert an attachment's metadata, or replace it."""

@@ -296,7 +296,7 @@ async def test_what_a_visitor_had_moves_with_its_files_and_back_when_that_fails(
         await memory.hand_over(stranger, fails)
     assert (await is_there(memory, stranger), dropped) == (True, [])
 
-    counts = await memory.hand_over(stranger, lambda *all_: neon.take_in(all_[0], all_[1], all_[2], owner))
+    counts = await memory.hand_over(stranger, lambda copies: neon.take_in(copies, owner))
     assert counts == Counts(threads=1, items=1, attachments=2)
     assert len(dropped) == 2
     assert await is_there(neon, owner)

@@ -708,9 +708,12 @@ async def test_what_is_refused_leaves_no_row_and_the_key_is_free(database_url: s
         assert (await send(alice, "k7", "Now", thread_id)).said == ["Now", "Now"]
 
 
-async def test_a_visitor_s_request_is_repeated_by_the_account_that_took_it_over(database_url: str) -> None:
+@pytest.mark.parametrize("kept_in", ["memory", "persist"])
+async def test_a_visitor_s_request_is_repeated_by_the_account_that_took_it_over(
+    database_url: str, kept_in: str
+) -> None:
     responder = Counting()
-    async with house(database_url, responder, chat_anonymous="persist") as opened:
+    async with house(database_url, responder, chat_anonymous=kept_in) as opened:
         visitor = opened.client()
         await visitor.threads()
         created = await send(visitor, "create", "Hello")
