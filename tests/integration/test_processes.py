@@ -89,6 +89,32 @@ async def test_the_conversation_survives_kill_9_of_the_demo(tmp_path: Path) -> N
         assert await asyncio.wait_for(process.wait(), 30) in (0, -signal.SIGTERM)
 
 
+async def test_a_repeat_after_kill_9_in_the_middle_of_an_answer_is_answered_once(tmp_path: Path) -> None:
+    demo = ("demo", "--data", str(tmp_path))
+    settings = {"CHAT_RESPONDER": "echo", "CHAT_TURN_LEASE_SECONDS": "1"}
+    message = {"input": user_input("word " * 6000)}
+    async with running(*demo, **settings) as (process, url):
+        alice = await signed_in(url)
+        request = {"type": "threads.create", "params": message}
+        headers = {"Idempotency-Key": "key"}
+        async with alice.http.stream("POST", "/chatkit", json=request, headers=headers) as response:
+            async for line in response.aiter_lines():
+                if "text_delta" in line:
+                    break
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+        await alice.http.aclose()
+    async with running(*demo, **settings) as (process, url):
+        alice = await signed_in(url)
+        answers = [await alice.once("key", "threads.create", **message) for _ in range(2)]
+        assert [answer.is_whole for answer in answers] == [True, True]
+        assert [answer.is_repeated for answer in answers] == [False, True]
+        (thread,) = await alice.threads()
+        # Said back without its last space.
+        assert [text.split() for text in await alice.texts(thread["id"])] == [["word"] * 6000] * 2
+        await alice.http.aclose()
+
+
 async def test_serve_uses_the_database_it_is_given_and_answers_visitors(database_url: str) -> None:
     async with (
         running("serve", DATABASE_URL=database_url, CHAT_RESPONDER="echo") as (_, url),

@@ -1,18 +1,25 @@
 """Every Store call is one network round trip, counted on the wire between the driver and PostgreSQL."""
 
+import json
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
 from chatkit.store import NotFoundError
-from chatkit.types import ThreadItem, ThreadMetadata
+from chatkit.types import ThreadItem, ThreadMetadata, is_streaming_req
 
 from app.chat.context import ChatContext
+from app.chat.echo import EchoResponder
+from app.chat.exactly_once import Asker, ExactlyOnce, key_for
+from app.chat.server import HistoryServer
+from app.chat.turns import Turns
 from app.database import create_engine
 from app.stores import NeonChatKitStore
 from benchmarks import samples
 from benchmarks.wire import Wire
+from tests.support.server import user_input
 
 WARM = 7
 """The driver prepares at the first execution, PostgreSQL decides for a generic plan at the sixth."""
@@ -155,6 +162,39 @@ async def test_an_id_that_cannot_be_stored_costs_none(world: World) -> None:
         await world.store.load_item(world.id, "a\x00b", ME)
 
     assert world.wire.round_trips == 0
+
+
+@pytest.mark.parametrize(
+    ("begins", "has_key", "trips"),
+    [
+        # Thread, message, answer; a key adds one at the end, that the request is answered.
+        (True, False, 3),
+        (True, True, 4),
+        # With a key the thread is loaded by the statement that takes the request.
+        (False, False, 3),
+        (False, True, 4),
+    ],
+)
+async def test_a_turn_is_a_round_trip_for_each_thing_it_stores(
+    world: World, begins: bool, has_key: bool, trips: int
+) -> None:
+    server = HistoryServer(world.store, EchoResponder(), max_message_bytes=1000)
+    exactly_once = ExactlyOnce(Turns(), lease_seconds=60, wait_seconds=1)
+    params = {} if begins else {"thread_id": world.id}
+    kind = "threads.create" if begins else "threads.add_user_message"
+    body = json.dumps({"type": kind, "params": {**params, "input": user_input("Hi")}}).encode()
+
+    async def turn() -> None:
+        request = server.admit(body)
+        assert is_streaming_req(request)
+        if has_key:
+            key = key_for(uuid.uuid4().hex, body)
+            chunks = (await exactly_once.stream(request, key, Asker(server, "me", ME))).chunks
+        else:
+            chunks = server.stream(request, ME)
+        assert [chunk async for chunk in chunks][-1]
+
+    assert await _warm_round_trips(world, turn) == trips
 
 
 async def _warm_round_trips(world: World, call: Callable[[], Awaitable[object]]) -> int:
