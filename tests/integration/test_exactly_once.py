@@ -30,7 +30,7 @@ from tests.support.responders import Failing, Paused, Scripted
 from tests.support.server import Chat, House, Keyed, house, keyed, user_input
 
 # Short, so that a holder that is gone is not waited for; no test depends on how short.
-SOON = {"chat_turn_lease_seconds": 0.4}
+SOON: dict[str, Any] = {"chat_turn_lease_seconds": 0.4}
 
 
 class Counting(EchoResponder):
