@@ -95,14 +95,17 @@ class MemoryStore(MemoryRequests[ContextT]):
         now = dump_thread(thread)
         home = self._home(context)
         before = stored_before(thread, home)
-        if before is None:
+        was_read = before is not None
+        if not was_read:
             before = self._created.find(home, thread)
-            self._created.add(home, thread, now)
         if before is None:
             self._insert_or_replace(owner, thread.id, now)
         else:
             session, found = self._thread(thread.id, context)
             self._store(owner, session, thread.id, found, apply(changes_between(before, now), found.stored))
+        # Not before it is stored: a save that failed, or has not finished, may be sent again.
+        if not was_read:
+            self._created.add(home, thread, now)
         remember(thread, home, now)
 
     async def load_threads(

@@ -98,14 +98,17 @@ class NeonChatKitStore(NeonRequests[ContextT]):
         now = dump_thread(thread)
         home = self._home(context)
         before = stored_before(thread, home)
-        if before is None:
+        was_read = before is not None
+        if not was_read:
             before = self._created.find(home, thread)
-            self._created.add(home, thread, now)
         with for_chatkit():
             if before is None:
                 await threads.put(row_of(now))
             else:
                 await self._change(context, thread.id, changes_between(before, now))
+        # Not before it is stored: a save that failed, or has not finished, may be sent again.
+        if not was_read:
+            self._created.add(home, thread, now)
         remember(thread, home, now)
 
     async def _change(self, context: ContextT, thread_id: str, changes: ThreadChanges) -> None:

@@ -26,6 +26,13 @@ async def test_adding_one_item_many_times_at_once_keeps_one(store: Store[Any], o
     assert await all_items(store, owner) == [message()]
 
 
+async def test_saving_a_new_thread_many_times_at_once_keeps_one(store: Store[Any], owner: Owner) -> None:
+    new = thread(title="New")
+    await asyncio.gather(*(store.save_thread(new, owner) for _ in range(20)))
+    assert await thread_ids(store, owner) == ["thr_1"]
+    assert await store.load_thread("thr_1", owner) == new
+
+
 async def test_a_workflow_that_finishes_again_is_updated_in_place(store: Store[Any], owner: Owner) -> None:
     def workflow(expanded: bool) -> WorkflowItem:
         return WorkflowItem.model_validate(

@@ -20,7 +20,7 @@ from app.database.urls import parse_database_url
 from app.errors import StoreUnavailable
 from app.stores import NeonChatKitStore
 from benchmarks.wire import Wire
-from tests.contract.talk import all_items, answer, begin, message
+from tests.contract.talk import all_items, answer, begin, message, thread
 from tests.support.owners import Owner
 from tests.support.postgres import named
 from tests.support.responders import Paused
@@ -167,6 +167,23 @@ async def test_a_restart_of_the_database_is_only_a_delay(own_server: EmbeddedPos
         wire.lead_to(own_server.url)
         await asyncio.gather(*adding)
         assert len(await all_items(store, owner)) == 20
+        await engine.dispose()
+
+
+async def test_a_new_thread_that_could_not_be_saved_can_be_saved_later(
+    own_server: EmbeddedPostgres, owner: Owner
+) -> None:
+    async with Wire(own_server.url) as wire:
+        engine = create_engine(wire.url)
+        store = NeonChatKitStore[Owner](engine, retry_seconds=1)
+        new = thread()
+        await asyncio.to_thread(own_server.stop)
+        with pytest.raises(StoreUnavailable):
+            await store.save_thread(new, owner)
+        await asyncio.to_thread(own_server.start)
+        wire.lead_to(own_server.url)
+        await store.save_thread(new, owner)
+        assert await store.load_thread("thr_1", owner) == new
         await engine.dispose()
 
 

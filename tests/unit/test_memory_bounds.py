@@ -76,6 +76,16 @@ async def test_what_does_not_fit_at_all_is_refused_in_words_and_costs_nothing(ow
     assert await thread_ids(store, owner) == ["thr_2", "thr_1"]
 
 
+async def test_a_new_thread_that_did_not_fit_can_be_saved_once_it_does(owner: Owner) -> None:
+    store = MemoryStore[Owner](max_session_bytes=10_000)
+    new = thread(metadata={"x": "x" * 10_000})
+    with pytest.raises(TooLarge):
+        await store.save_thread(new, owner)
+    new.metadata.clear()
+    await store.save_thread(new, owner)
+    assert await thread_ids(store, owner) == ["thr_1"]
+
+
 async def test_an_idle_session_expires_and_a_used_one_does_not(owner: Owner, stranger: Owner) -> None:
     now = 0.0
     store = MemoryStore[Owner](idle_seconds=100, clock=lambda: now)
