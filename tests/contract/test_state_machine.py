@@ -114,8 +114,10 @@ async def everything(ask: Ask, owner: Owner, limit: int, order: str) -> dict[str
         found: list[Any] = []
         after = None
         while not found or after is not None:
-            found.append(await ask(Call(name, arguments(after), owner)))
-            after = found[-1][-1]
+            page = await ask(Call(name, arguments(after), owner))
+            found.append(page)
+            after = None if page == NOT_FOUND else page[-1]
+            assert len(found) < 100, "The pages have no end"
         return found
 
     async def items_of(thread_id: str) -> list[Any]:
