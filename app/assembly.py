@@ -83,6 +83,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
             turns,
             lease_seconds=settings.chat_turn_lease_seconds,
             wait_seconds=settings.chat_turn_wait_seconds,
+            longest_seconds=settings.chat_max_answer_seconds,
         ),
         leases=LeaseKeeper(Leases(database), turns, settings.chat_turn_lease_seconds),
         limits=RateLimits(

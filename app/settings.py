@@ -107,6 +107,8 @@ class Settings(BaseSettings):
     """Answers to one owner that may be in progress at once, per process."""
     chat_turn_lease_seconds: PositiveFloat = 15.0
     """When a process dies while it answers a keyed request, how long it takes until another may."""
+    chat_max_answer_seconds: PositiveFloat = 600.0
+    """How long the answer to a keyed request may take; it goes on without anybody who could stop it."""
     chat_turn_wait_seconds: PositiveFloat = 20.0
     """How long a repeated request waits for an answer that another process is writing, before it is a 409."""
     redis_url: str | None = Field(default=None, repr=False)

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("holder", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("has_input", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stop_asked", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("outcome", sa.Text()),
         sa.Column("result", sa.Text()),
@@ -54,6 +55,12 @@ def upgrade() -> None:
         "chat_keyed_requests",
         ["created_at"],
         postgresql_using="brin",
+    )
+    op.create_index(
+        "ix_chat_keyed_requests_unanswered",
+        "chat_keyed_requests",
+        ["user_id", "thread_id"],
+        postgresql_where=sa.text("outcome IS NULL"),
     )
 
 

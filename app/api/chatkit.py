@@ -17,7 +17,15 @@ from app.api.services import CurrentServices, Services
 from app.chat.exactly_once import Answer, Asker, ExactlyOnce, Key, key_for
 from app.chat.failures import last_words
 from app.chat.turns import RunningTurn
-from app.errors import Conflict, KeyReused, RecordNotFound, RequestTimeout, TooLarge, UnsupportedFile
+from app.errors import (
+    Conflict,
+    InvalidRequest,
+    KeyReused,
+    RecordNotFound,
+    RequestTimeout,
+    TooLarge,
+    UnsupportedFile,
+)
 
 router = APIRouter()
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -60,6 +68,8 @@ async def chatkit(
     asker = Asker(services.server_for(caller), quota_of(caller), context)
     body = await read_body(request, services.settings.chat_max_request_bytes)
     asked = asker.server.admit(body)
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        raise InvalidRequest("A request has one Idempotency-Key.")
     if idempotency_key is not None:
         response = await _once(services.exactly_once, asked, key_for(idempotency_key, body), asker)
     elif is_streaming_req(asked):

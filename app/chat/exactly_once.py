@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import anyio
 from chatkit.types import (
-    AttachmentsCreateReq,
     ChatKitReq,
     InputTranscribeReq,
     ItemsListReq,
@@ -27,18 +26,20 @@ from chatkit.types import (
     ThreadsGetByIdReq,
     ThreadsListReq,
     ThreadsRetryAfterItemReq,
+    is_streaming_req,
 )
 
 from app.chat.context import ChatContext
-from app.chat.failures import last_words
-from app.chat.server import HistoryServer
+from app.chat.failures import is_refusal, last_words
+from app.chat.server import HistoryServer, result_of
 from app.chat.turns import END, Ending, Keyed, RunningTurn, Turns
 from app.errors import Busy, KeyReused
-from app.repositories.requests import Standing
+from app.repositories.requests import Held, Standing
 from app.stores.attempts import AlreadyAsked, Attempt, digest_of
-from app.stores.ids import id_from
+from app.stores.ids import id_from, is_storable
 
 _READING = (ThreadsGetByIdReq, ThreadsListReq, ItemsListReq, InputTranscribeReq)
+DEFAULT_LONGEST_SECONDS = 600.0
 _FIRST_DELAY = 0.05
 _LONGEST_DELAY = 1.0
 
@@ -58,7 +59,13 @@ class Key(NamedTuple):
 
 def key_for(text: str, body: bytes) -> Key:
     """Return the key of a request with this body, which is JSON."""
-    return Key(text, digest_of(json.dumps(json.loads(body), sort_keys=True)))
+    # Numbers as they are written: Python reads some of them not at all, and some as the same.
+    content = json.loads(body, parse_int=_number, parse_float=_number, parse_constant=_number)
+    return Key(text, digest_of(json.dumps(content, sort_keys=True)))
+
+
+def _number(text: str) -> list[str]:
+    return ["number", text]
 
 
 class Asker(NamedTuple):
@@ -80,8 +87,19 @@ class Answer(NamedTuple):
 class ExactlyOnce:
     """Answers keyed requests, in this process together with the others."""
 
-    def __init__(self, turns: Turns, *, lease_seconds: float, wait_seconds: float) -> None:
-        """Hold requests for `lease_seconds` at a time; have repeats wait for another for `wait_seconds`."""
+    def __init__(
+        self,
+        turns: Turns,
+        *,
+        lease_seconds: float,
+        wait_seconds: float,
+        longest_seconds: float = DEFAULT_LONGEST_SECONDS,
+    ) -> None:
+        """Hold requests for `lease_seconds` at a time; have repeats wait for another for `wait_seconds`.
+
+        An answer that takes longer than `longest_seconds` is cut off: nobody may be there to stop it.
+        """
+        self._longest_seconds = longest_seconds
         self._turns = turns
         self._lease = timedelta(seconds=lease_seconds)
         self._wait_seconds = wait_seconds
@@ -123,9 +141,9 @@ class ExactlyOnce:
             except AlreadyAsked as known:
                 standing = _checked(known.standing, key)
                 if standing.outcome is not None:
-                    return await _again(request, standing.result or "{}", asker)
+                    return await asker.server.answer_again(request, standing.result, context)
             else:
-                return await _answered(request, asker.server, context)
+                return await self._answered(request, attempt, asker._replace(context=context))
         raise Busy("This is being done already. Please try again.")
 
     async def follow(self, thread_id: str, last_event_id: str | None, asker: Asker) -> Answer | None:
@@ -136,11 +154,11 @@ class ExactlyOnce:
         """
         store = asker.server.store
         await store.load_thread(thread_id, asker.context)
-        request_id, _, place = (last_event_id or "").partition(":")
+        request_id = (last_event_id or "").partition(":")[0]
         async for _ in self._looks():
             for turn in self._turns.in_thread(asker.owner, thread_id):
-                if turn.keyed is not None and request_id in ("", turn.keyed.attempt.request_id):
-                    return Answer(turn.read(int(place) if place.isdecimal() else 0), is_repeated=True)
+                if _is_written(turn, request_id):
+                    return Answer(turn.read(_place(turn, last_event_id)), is_repeated=True)
             standing = await store.request_in(thread_id, request_id or None, asker.context)
             if standing is None:
                 return None
@@ -148,6 +166,7 @@ class ExactlyOnce:
                 return await _stored(standing, asker)
             if not standing.is_held:
                 return None
+            request_id = standing.id
         raise Busy("The answer in this conversation is still being written. Please try again.")
 
     async def stop(self, thread_id: str, asker: Asker) -> int:
@@ -184,6 +203,7 @@ class ExactlyOnce:
                 attempt,
                 asker.context.user_id,
                 asker.server.store.leases_expire,
+                self._longest_seconds,
                 _settling(asker.server, context, attempt),
             ),
         )
@@ -191,13 +211,14 @@ class ExactlyOnce:
     def _attempt(self, request: ChatKitReq, key: Key, asker: Asker) -> Attempt:
         owner = asker.context.user_id
         turn = id_from("turn", owner, key.text)
-        thread_id: str | None = getattr(request.params, "thread_id", None)
+        named: str = getattr(request.params, "thread_id", "")
+        thread_id = named if is_storable(named) else None
         is_message = isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq)
         if isinstance(request, ThreadsCreateReq):
             thread_id = id_from("thread", owner, key.text)
         if is_message:
             turn = id_from("message", owner, key.text)
-        elif isinstance(request, ThreadsRetryAfterItemReq):
+        elif isinstance(request, ThreadsRetryAfterItemReq) and is_storable(request.params.item_id):
             turn = request.params.item_id
         return Attempt(
             key.request_id,
@@ -206,7 +227,26 @@ class ExactlyOnce:
             turn=turn,
             is_message=is_message,
             thread_id=thread_id,
+            is_call=not is_streaming_req(request),
         )
+
+    async def _answered(self, request: NonStreamingReq, attempt: Attempt, asker: Asker) -> bytes:
+        server, owner, context = asker
+        held = Held(context.user_id, attempt.request_id, attempt.holder)
+        with self._turns.calling(owner, held, expires=server.store.leases_expire):
+            try:
+                if attempt.has_input:
+                    # Done by an attempt that died before it could say so.
+                    answer = await server.answer_again(request, None, context)
+                else:
+                    answer = await server.answer(request, context)
+            except BaseException as error:
+                with anyio.CancelScope(shield=True):
+                    forget = isinstance(error, Exception) and is_refusal(error)
+                    await server.store.release(context, forget=forget)
+                raise
+            await server.store.finish("done", result_of(request, answer), context)
+        return answer
 
 
 def _checked(standing: Standing, key: Key) -> Standing:
@@ -232,36 +272,39 @@ async def _numbered(chunks: AsyncIterator[bytes], attempt: Attempt) -> AsyncIter
     number = 0
     async for chunk in chunks:
         number += 1
-        yield f"id: {attempt.request_id}:{number}\n".encode() + chunk
+        # Another attempt's events are others, in other places.
+        yield f"id: {attempt.request_id}:{attempt.number}:{number}\n".encode() + chunk
+
+
+def _is_written(turn: RunningTurn, request_id: str) -> bool:
+    """Tell whether a turn writes an answer, the one to a request when that is named."""
+    if turn.keyed is None or not turn.keyed.attempt.is_answering:
+        return False
+    return request_id in ("", turn.keyed.attempt.request_id)
+
+
+def _place(turn: RunningTurn, last_event_id: str | None) -> int:
+    """Return how many of a turn's events somebody has who names the last of them."""
+    _, _, behind = (last_event_id or "").partition(":")
+    number, _, place = behind.partition(":")
+    is_this = turn.keyed is not None and number == str(turn.keyed.attempt.number)
+    return int(place) if is_this and place.isdecimal() else 0
 
 
 def _settling(
     server: HistoryServer, context: ChatContext, attempt: Attempt
 ) -> Callable[[Ending], Awaitable[bool]]:
     async def settle(ending: Ending) -> bool:
+        """Note how the turn ended. Who stops a message that is not even stored has stopped nothing."""
         if not attempt.number:
             return False
-        if ending == "stopped" or (ending == "done" and not attempt.failed):
-            return await server.store.finish(ending, None, context)
+        failure = attempt.failure
+        if ending == "stopped" and attempt.is_answering:
+            return await server.store.finish("stopped", None, context)
+        if ending == "done" and (failure is None or not failure.allow_retry):
+            result = failure.model_dump_json() if failure is not None else None
+            return await server.store.finish("done", result, context)
         await server.store.release(context, forget=ending == "refused")
         return False
 
     return settle
-
-
-async def _answered(request: NonStreamingReq, server: HistoryServer, context: ChatContext) -> bytes:
-    try:
-        result = await server.answer(request, context)
-    except BaseException:
-        with anyio.CancelScope(shield=True):
-            await server.store.release(context, forget=True)
-        raise
-    await server.store.finish("done", result.decode(), context)
-    return result
-
-
-async def _again(request: NonStreamingReq, result: str, asker: Asker) -> bytes:
-    if isinstance(request, AttachmentsCreateReq):
-        # The link in it may be too old by now.
-        return await asker.server.offered_again(result, asker.context)
-    return result.encode()

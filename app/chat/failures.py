@@ -75,6 +75,13 @@ def error_event(error: Exception) -> ErrorEvent:
     return ErrorEvent(message=FAILED, allow_retry=True)
 
 
+def is_refusal(error: Exception) -> bool:
+    """Tell whether a failure means that the request cannot be done, so that nothing was stored for it."""
+    if isinstance(error, ChatHistoryError):
+        return not error.allow_retry
+    return isinstance(error, NotFoundError | ValueError)
+
+
 def last_words(error: Exception) -> bytes:
     """Return what ends the events of a stream that fails outside of its answer."""
     return b"data: " + error_event(error).model_dump_json(exclude_none=True).encode() + b"\n\n"

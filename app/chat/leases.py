@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import math
 import time
 from contextlib import suppress
 from datetime import timedelta
 
 from app.chat.turns import Turns
 from app.errors import ChatHistoryError
-from app.repositories.requests import Held, Leases
+from app.repositories.requests import Leases
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class LeaseKeeper:
         self._lease = timedelta(seconds=lease_seconds)
         self._interval = lease_seconds / _RENEWALS
         self._task: asyncio.Task[None] | None = None
-        self._pruned_at = time.monotonic()
+        self._pruned_at = -math.inf
 
     def start(self) -> None:
         """Begin to renew in the background."""
@@ -48,18 +49,16 @@ class LeaseKeeper:
 
     async def renew(self) -> None:
         """Renew what is held, once. Raises StoreUnavailable."""
-        held = {
-            keyed.attempt.holder: (turn, Held(keyed.user_id, keyed.attempt.request_id, keyed.attempt.holder))
-            for turn, keyed in self._turns.keyed()
-            if keyed.attempt.number and keyed.leases_expire
-        }
+        held = self._turns.held()
         if not held:
             return
-        still = await self._leases.renew([one for _, one in held.values()], self._lease)
-        for holder, (turn, _) in held.items():
-            if holder not in still:
+        still = await self._leases.renew(list(held), self._lease)
+        for one, turn in held.items():
+            if turn is None:
+                continue
+            if one.holder not in still:
                 turn.abandon()
-            elif still[holder]:
+            elif still[one.holder]:
                 turn.abandon("stopped")
 
     async def _run(self) -> None:

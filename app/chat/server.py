@@ -3,11 +3,13 @@
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
+from itertools import takewhile
 from typing import Any
 
 import anyio
 from chatkit.actions import Action
 from chatkit.server import DEFAULT_PAGE_SIZE, NonStreamingResult, StreamingResult
+from chatkit.store import NotFoundError
 from chatkit.types import (
     AttachmentsCreateReq,
     AudioInput,
@@ -30,7 +32,10 @@ from chatkit.types import (
     ThreadMetadata,
     ThreadsAddStructuredInputReq,
     ThreadsCreateReq,
+    ThreadsCustomActionReq,
+    ThreadsSyncCustomActionReq,
     ThreadStreamEvent,
+    ThreadsUpdateReq,
     ThreadUpdatedEvent,
     TranscriptionResult,
     UserMessageItem,
@@ -51,6 +56,7 @@ from app.repositories.requests import Standing
 from app.stores import ChatStore
 from app.stores.ids import id_kind
 
+_NEAR = 20
 _HIDDEN = (HiddenContextItem, SDKHiddenContextItem)
 
 
@@ -117,26 +123,51 @@ class HistoryServer(StreamingRequests):
             if isinstance(request, ThreadsCreateReq)
             else ThreadUpdatedEvent(thread=shown)
         ]
-        if isinstance(request, ThreadsAddStructuredInputReq):
-            form = await self.store.load_item(thread.id, request.params.item_id, context=context)
-            events.append(ThreadItemReplacedEvent(item=form))
+        if (
+            isinstance(request, ThreadsAddStructuredInputReq | ThreadsCustomActionReq)
+            and request.params.item_id
+        ):
+            with suppress(NotFoundError):
+                sender = await self.store.load_item(thread.id, request.params.item_id, context=context)
+                events.append(ThreadItemReplacedEvent(item=sender))
         items = await self.store.turn_items(thread.id, standing.turn, standing.since, context)
+        if [item.id for item in items] == [standing.turn]:
+            # Answered anew by a request without a key, which marks nothing.
+            behind = await self.store.load_thread_items(thread.id, standing.turn, _NEAR, "asc", context)
+            items += takewhile(lambda item: not isinstance(item, UserMessageItem), behind.data)
         events += [
             ThreadItemDoneEvent(item=await self._given_out(item, context))
             for item in items
             if not isinstance(item, _HIDDEN)
         ]
+        if standing.result is not None:
+            events.append(ErrorEvent.model_validate_json(standing.result))
         return [b"data: " + self._serialize(event) + b"\n\n" for event in events]
 
-    async def offered_again(self, answer: str, context: ChatContext) -> bytes:
-        """Return the answer to an upload that was begun before, with a link that works now."""
-        attachment_id = json.loads(answer)["id"]
-        return self._serialize(await self.files.offered(attachment_id, context))
+    async def answer_again(self, request: NonStreamingReq, result: str | None, context: ChatContext) -> bytes:
+        """Return the JSON that answers a request which was done before, from what is stored now.
+
+        `result` is what `result_of` returned for it. Raises NotFoundError for what is gone.
+        """
+        match request:
+            case ThreadsUpdateReq(params=asked):
+                thread = await self.store.load_thread(asked.thread_id, context=context)
+                return self._serialize(self._to_thread_response(thread))
+            case ThreadsSyncCustomActionReq(params=acted):
+                item_id = result or acted.item_id
+                item = await self.store.load_item(acted.thread_id, item_id, context) if item_id else None
+                return self._serialize(SyncCustomActionResponse(updated_item=item))
+            case AttachmentsCreateReq() if result is not None:
+                # The link that was given may be too old by now.
+                return self._serialize(await self.files.offered(result, context))
+            case _:
+                return b"{}"
 
     def respond(
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: ChatContext
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Let the responder answer."""
+        _note_answering(context)
         return self._responder.respond(Turn(thread, self.store, context), input_user_message)
 
     def action(
@@ -147,6 +178,7 @@ class HistoryServer(StreamingRequests):
         context: ChatContext,
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Let the responder act."""
+        _note_answering(context)
         return self._responder.act(Turn(thread, self.store, context), action, sender)
 
     async def sync_action(
@@ -238,7 +270,7 @@ class HistoryServer(StreamingRequests):
                 if isinstance(event, ErrorEvent):
                     event.message = event.message or FAILED
                     if context.attempt is not None:
-                        context.attempt.failed = True
+                        context.attempt.failure = event
                 if isinstance(event, ThreadItemDoneEvent):
                     # Another event: the SDK goes on to work with the item of this one.
                     yield ThreadItemDoneEvent(item=await self._given_out(event.item, context))
@@ -262,3 +294,21 @@ class HistoryServer(StreamingRequests):
             lambda: readable(lambda: finishing(own_ids(stream(), new_id), self._update_pending_items)),
         ):
             yield event
+
+
+def result_of(request: NonStreamingReq, answer: bytes) -> str | None:
+    """Return the id by which a request's answer is found again, None when the request has it."""
+    match request:
+        case AttachmentsCreateReq():
+            return str(json.loads(answer)["id"])
+        case ThreadsSyncCustomActionReq():
+            updated = json.loads(answer).get("updated_item")
+            return str(updated["id"]) if updated else None
+        case _:
+            return None
+
+
+def _note_answering(context: ChatContext) -> None:
+    """Note that what the request asks for is stored: from here on stopping means keeping what is said."""
+    if context.attempt is not None:
+        context.attempt.is_answering = True

@@ -1,11 +1,10 @@
 """What each request does that is answered by a stream, up to where something answers it."""
 
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import datetime
 
 from chatkit.server import ChatKitServer
-from chatkit.store import AttachmentStore, NotFoundError
+from chatkit.store import AttachmentStore
 from chatkit.types import (
     Attachment,
     ClientToolCallItem,
@@ -34,6 +33,7 @@ from app.stores import ChatStore
 from app.stores.attempts import Attempt
 
 _MOST_FILES = 20
+_NEAR = 100
 
 
 class StreamingRequests(ChatKitServer[ChatContext]):
@@ -84,6 +84,9 @@ class StreamingRequests(ChatKitServer[ChatContext]):
             created_at=datetime.now(),  # noqa: DTZ005 - the SDK's own, naive local time
             items=Page(),
         )
+        if attempt is not None and message.attachments:
+            # Of a message that was sent before the files are not free any more, or gone with it.
+            await self.store.find_request(context)
         # Loads the attachments it names: one that cannot be sent is refused before there is a thread.
         item = await self._build_user_message_item(message, thread, context)
         if attempt is None:
@@ -125,13 +128,15 @@ class StreamingRequests(ChatKitServer[ChatContext]):
     async def _message(
         self, message: UserMessageInput, thread: ThreadMetadata, context: ChatContext
     ) -> UserMessageItem:
-        """Return the item of a new message, which an earlier attempt may have stored."""
+        """Return the item of a new message, which an earlier attempt may have stored.
+
+        Raises NotFoundError when one has, and the message was deleted since.
+        """
         attempt = context.attempt
-        if attempt is not None and attempt.number > 1:
-            with suppress(NotFoundError):
-                item = await self.store.load_item(thread.id, attempt.turn, context=context)
-                if isinstance(item, UserMessageItem):
-                    return item
+        if attempt is not None and attempt.has_input:
+            item = await self.store.load_item(thread.id, attempt.turn, context=context)
+            if isinstance(item, UserMessageItem):
+                return item
         return await self._build_user_message_item(message, thread, context)
 
     async def _add_message(
@@ -157,7 +162,7 @@ class StreamingRequests(ChatKitServer[ChatContext]):
         message = await self.store.load_item(thread_id, item_id, context=context)
         if not isinstance(message, UserMessageItem):
             raise Conflict("Only a message of yours can be answered again.")
-        await self.store.delete_items_after(thread_id, item_id, context)
+        await self.store.begin_anew(thread_id, item_id, context)
         async for event in self._process_events(
             thread, context, lambda: self.respond(thread, message, context)
         ):
@@ -168,10 +173,12 @@ class StreamingRequests(ChatKitServer[ChatContext]):
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Note what the browser's tool returned, and go on. An earlier attempt may have noted it."""
         thread = await self._enter(request.params.thread_id, context)
-        last = (await self.store.load_thread_items(thread.id, None, 1, "desc", context)).data
-        call = last[0] if last else None
+        # Behind a call that an earlier attempt has seen other messages may stand by now.
+        near = _NEAR if _is_again(context) else 1
+        items = (await self.store.load_thread_items(thread.id, None, near, "desc", context)).data
+        call = next((item for item in items if isinstance(item, ClientToolCallItem)), None)
         result = request.params.result
-        if not isinstance(call, ClientToolCallItem):
+        if call is None:
             raise ValueError("The last item of the thread is not a client tool call")
         if call.status == "pending":
             call.output, call.status = result, "completed"

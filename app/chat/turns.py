@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,9 @@ from typing import Literal
 
 import anyio
 
+from app.chat.failures import is_refusal
 from app.errors import Busy, TooManyRequests
+from app.repositories.requests import Held
 from app.stores.attempts import Attempt
 
 logger = logging.getLogger(__name__)
@@ -33,6 +36,8 @@ class Keyed:
     """Whose request it is, as its store knows them."""
     leases_expire: bool
     """Whether the request has to be renewed while it is answered."""
+    longest_seconds: float
+    """How long it may take when nobody stops it."""
     settle: Callable[[Ending], Awaitable[bool]]
     """Notes how the turn ended; tells whether its stream is whole: all of the answer that there will be."""
 
@@ -49,13 +54,14 @@ class RunningTurn:
         thread_id: str | None = None,
         keyed: Keyed | None = None,
     ) -> None:
-        """Answer an owner's request; with `keyed` also when nobody reads it any more."""
+        """Answer an owner's request; with `keyed` also when nobody reads it any more, for some time."""
         self.owner = owner
         self.keyed = keyed
         self._thread_id = thread_id
         self._chunks = chunks
         self._last_words = last_words
-        self._scope = anyio.CancelScope()
+        deadline = anyio.current_time() + keyed.longest_seconds if keyed is not None else math.inf
+        self._scope = anyio.CancelScope(deadline=deadline)
         self._ending: Ending = "done"
         # Unbounded: a producer that waited for a slow reader would be cancelled between two
         # events, where the SDK does not save what it holds. The price is an answer's worth of memory.
@@ -72,22 +78,31 @@ class RunningTurn:
 
     async def run(self) -> None:
         """Produce the stream to its end, or until it is abandoned."""
-        with self._scope:
-            try:
-                async for chunk in self._chunks:
-                    self._add(chunk)
-            except Exception as error:
-                if self._log:
-                    self._ending = "interrupted"
-                    self._add(self._last_words(error))
-                else:
-                    self._ending = "refused"
-                    self._failure = error
+        try:
+            with self._scope:
+                try:
+                    async for chunk in self._chunks:
+                        self._add(chunk)
+                except Exception as error:
+                    self._fail(error)
+        except asyncio.CancelledError:
+            # Not ours: a responder has let one of its own tasks' through.
+            self._fail(RuntimeError("The answer was cancelled from inside"))
         self._over = True
+        if self._scope.cancelled_caught and self._ending == "done":
+            self._ending = "interrupted"
         if self.keyed is not None and await self._settled(self.keyed):
             self._add(END)
         self._ended = True
         self._news.set()
+
+    def _fail(self, error: Exception) -> None:
+        if self._log:
+            self._ending = "interrupted"
+            self._add(self._last_words(error))
+        else:
+            self._ending = "refused" if is_refusal(error) else "interrupted"
+            self._failure = error
 
     async def _settled(self, keyed: Keyed) -> bool:
         try:
@@ -104,11 +119,11 @@ class RunningTurn:
             raise self._failure
 
     async def read(self, behind: int = 0) -> AsyncIterator[bytes]:
-        """Yield the chunks behind the first so many, as they come.
+        """Yield the chunks behind the first so many, as they come; from the start when there are not so many.
 
         Without a key it has one reader, and keeps nothing of what was read.
         """
-        place = behind
+        place = behind if behind <= len(self._log) else 0
         while True:
             while place < len(self._log):
                 chunk = self._log[place]
@@ -126,7 +141,7 @@ class RunningTurn:
         The stop comes by an anyio scope, which lets a shielded write finish: a task's own cancel()
         would break off the very statement that saves the answer.
         """
-        if not self._over:
+        if not self._over and not self._scope.cancel_called:
             self._ending = ending
             self._scope.cancel()
 
@@ -146,6 +161,7 @@ class Turns:
         self._most_per_owner = most_per_owner
         self._tasks: dict[asyncio.Task[None], RunningTurn] = {}
         self._keyed: dict[tuple[str, str], RunningTurn] = {}
+        self._calls: dict[str, Held] = {}
         self._owners: Counter[str] = Counter()
         self._held: set[str] = set()
 
@@ -200,9 +216,27 @@ class Turns:
         turns = [turn for turn in self._tasks.values() if (turn.owner, turn.thread_id) == (owner, thread_id)]
         return turns[::-1]
 
-    def keyed(self) -> list[tuple[RunningTurn, Keyed]]:
-        """Return the turns of keyed requests, and what makes them so."""
-        return [(turn, turn.keyed) for turn in self._keyed.values() if turn.keyed is not None]
+    @contextmanager
+    def calling(self, owner: str, held: Held, *, expires: bool) -> Iterator[None]:
+        """Count a keyed request that is no turn as its owner's while it is done; renew it if it expires."""
+        self.check_free(owner)
+        self._owners[owner] += 1
+        if expires:
+            self._calls[held.holder] = held
+        try:
+            yield
+        finally:
+            self._calls.pop(held.holder, None)
+            self._leave(owner)
+
+    def held(self) -> dict[Held, RunningTurn | None]:
+        """Return the keyed requests that have to be renewed, and the turns that answer them."""
+        turns = {
+            Held(turn.keyed.user_id, turn.keyed.attempt.request_id, turn.keyed.attempt.holder): turn
+            for turn in self._keyed.values()
+            if turn.keyed is not None and turn.keyed.attempt.number and turn.keyed.leases_expire
+        }
+        return {**turns, **dict.fromkeys(self._calls.values())}
 
     async def stop(self, turns: list[RunningTurn]) -> None:
         """Stop turns because their user wants it; returns when what they said is stored."""
@@ -225,8 +259,11 @@ class Turns:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         turn = self._tasks.pop(task)
-        self._owners[turn.owner] -= 1
-        if not self._owners[turn.owner]:
-            del self._owners[turn.owner]
+        self._leave(turn.owner)
         if turn.keyed is not None:
             del self._keyed[turn.owner, turn.keyed.attempt.request_id]
+
+    def _leave(self, owner: str) -> None:
+        self._owners[owner] -= 1
+        if not self._owners[owner]:
+            del self._owners[owner]

@@ -13,8 +13,7 @@ class KeyedRequest(Base):
 
     Threads and messages get ids made from the owner and the key, so a repeat finds them without
     this row. The row tells what they cannot: whether the answer behind a message is whole, or
-    whose turn it is to write it. It holds nothing of what was said, but for the JSON answers of
-    requests that have no stream.
+    whose turn it is to write it. It holds nothing of what was said.
     """
 
     __tablename__ = "chat_keyed_requests"
@@ -22,6 +21,13 @@ class KeyedRequest(Base):
         CheckConstraint("outcome IN ('done', 'stopped')", name="outcome"),
         # Old rows are removed; they lie in the order they were made, so their blocks are all it notes.
         Index(None, "created_at", postgresql_using="brin"),
+        # What is being answered in a thread: few rows, whatever an owner has asked before.
+        Index(
+            "ix_chat_keyed_requests_unanswered",
+            "user_id",
+            "thread_id",
+            postgresql_where=text("outcome IS NULL"),
+        ),
         # Room in every page for the in-page updates of the lease.
         {"postgresql_with": {"fillfactor": 80}},
     )
@@ -41,11 +47,13 @@ class KeyedRequest(Base):
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("1"))
     lease_until: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     """When another attempt may take over, unless the holder renews it."""
+    has_input: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether what it asks for is stored: its message, or the change that it makes."""
     stop_asked: Mapped[bool] = mapped_column(server_default=text("false"))
     outcome: Mapped[str | None] = mapped_column(Text)
     """`done` or `stopped` (by its user); None while it is not answered."""
     result: Mapped[str | None] = mapped_column(Text)
-    """The JSON answer of a request that has no stream."""
+    """What a repeat cannot find otherwise: an id, or why there is no answer."""
     created_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.clock_timestamp()
     )

@@ -32,8 +32,9 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from app.database import Database, Statement
 from app.errors import LeaseLost, RecordNotFound
-from app.models import Attachment, KeyedRequest, Thread, ThreadItem
+from app.models import Attachment, Thread, ThreadItem
 from app.repositories.files import attachments_gone
+from app.repositories.holding import HELD
 from app.repositories.rows import Hold, ItemRow, Order, Slice, slice_of
 
 _OWNER: ColumnElement[str] = bindparam("owner", type_=Text)
@@ -140,20 +141,8 @@ def _with_files(thread: CTE, put: ReturningInsert[Any]) -> ReturningInsert[Any]:
     return put.add_cte(bound)
 
 
-# An attempt that was slow may wake up when another has taken its request over. The lock makes the
-# takeover wait for an item that is being added, or this wait and then find that it came too late.
-_held = (
-    select(KeyedRequest.id)
-    .where(
-        KeyedRequest.user_id == _OWNER,
-        KeyedRequest.id == bindparam("request", type_=Text),
-        KeyedRequest.holder == bindparam("holder", type_=Text),
-    )
-    .with_for_update(read=True)
-    .cte("held")
-)
 _plain = _put(turn=cast(null(), Text))
-_in_turn = _put(exists(select(_held.c.id)), turn=bindparam("turn", type_=Text))
+_in_turn = _put(exists(select(HELD.c.id)), turn=bindparam("turn", type_=Text))
 PUT = Statement("items.put", _plain[1])
 PUT_WITH_FILES = Statement("items.put_with_files", _with_files(*_plain))
 PUT_IN_TURN = Statement("items.put_in_turn", _in_turn[1])
@@ -296,7 +285,7 @@ class ItemRepository:
             type_=item.type,
             payload_=item.payload,
             files=item.files,
-            **(hold.values() if hold is not None else {}),
+            **(hold.values(item.id) if hold is not None else {}),
         )
         if rows:
             return

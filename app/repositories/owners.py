@@ -75,20 +75,21 @@ def _claim() -> Select[*tuple[Any, ...]]:
         index_elements=[Claim.user_id],
         set_={"account_id": noted.excluded.account_id, "claimed_at": func.clock_timestamp()},
     ).cte("claims")
-    return select(count_of(threads), count_of(items), count_of(attachments)).add_cte(claims, _requests())
+    return select(count_of(threads), count_of(items), count_of(attachments)).add_cte(claims)
 
 
-def _requests() -> CTE:
+def _claim_requests() -> Statement:
     """Have a request that was sent as a visitor found when it is repeated by the account."""
     known = aliased(KeyedRequest, name="known")
-    return (
+    return Statement(
+        "owners.claim_requests",
         update(KeyedRequest)
         .where(
             KeyedRequest.user_id == _VISITOR,
             ~exists(select(known.id).where(known.user_id == _OWNER, known.id == KeyedRequest.id)),
         )
         .values(user_id=_OWNER)
-        .cte("requests")
+        .returning(literal_column("1")),
     )
 
 
@@ -118,8 +119,7 @@ def _erase() -> Select[*tuple[Any, ...]]:
 def _erase_files() -> Select[*tuple[Any, ...]]:
     gone, removals = attachments_gone(Attachment.user_id == _OWNER)
     claims = delete(Claim).where(or_(Claim.user_id == _OWNER, Claim.account_id == _OWNER)).cte("claims")
-    requests = delete(KeyedRequest).where(KeyedRequest.user_id == _OWNER).cte("requests")
-    return select(count_of(gone)).add_cte(removals, claims, requests)
+    return select(count_of(gone)).add_cte(removals, claims)
 
 
 CLAIM = Statement("owners.claim", _claim())
@@ -129,8 +129,13 @@ CLAIMED_BY = Statement(
         Claim.user_id == _OWNER, Claim.claimed_at > func.clock_timestamp() - _LONGEST_ANSWER
     ),
 )
+CLAIM_REQUESTS = _claim_requests()
 ERASE = Statement("owners.erase", _erase())
 ERASE_FILES = Statement("owners.erase_files", _erase_files())
+ERASE_REQUESTS = Statement(
+    "owners.erase_requests",
+    delete(KeyedRequest).where(KeyedRequest.user_id == _OWNER).returning(literal_column("1")),
+)
 
 
 class OwnerRepository:
@@ -148,7 +153,16 @@ class OwnerRepository:
         Raises StatementFailed (unique violation) when this owner has a thread of the same id.
         """
         rows = await self._database.write(CLAIM, owner=self._user_id, visitor=visitor)
+        await self.claim_requests(visitor)
         return Counts(*rows[0])
+
+    async def claim_requests(self, visitor: str) -> None:
+        """Take over a visitor's keyed requests.
+
+        A statement of its own: it sees those that began while the threads' statement waited for
+        somebody, and waits itself for nobody who waits for a thread.
+        """
+        await self._database.write(CLAIM_REQUESTS, owner=self._user_id, visitor=visitor)
 
     async def claimed_by(self) -> str | None:
         """Return the account that took over this visitor's conversations within the last hour."""
@@ -168,4 +182,5 @@ class OwnerRepository:
                 break
             total = total.plus(step)
         files = await self._database.write(ERASE_FILES, owner=self._user_id)
+        await self._database.write(ERASE_REQUESTS, owner=self._user_id)
         return total.plus(Counts(attachments=files[0][0]))

@@ -53,9 +53,11 @@ _NOW = func.clock_timestamp()
 _LEASE_END = _NOW + bindparam("lease", type_=Interval)
 _ONE: ColumnElement[Any] = literal_column("1")
 _DONE: ColumnElement[Any] = literal_column("'done'")
-# Items of one answer lie together, but for what others add meanwhile. A bound, because what is
-# behind them may be a hundred thousand items by now.
-_NEAR: ColumnElement[int] = literal_column("1000")
+_STOPPED: ColumnElement[Any] = literal_column("'stopped'")
+# Items of one answer lie together, but for what others add meanwhile; behind them may be a hundred
+# thousand items by now. Only an answer that was given again much later is looked for among all.
+_NEAR = 1000
+_ALL = 2**31
 # A repeat may find the row of a concurrent first attempt locked, and not see it yet.
 _MOST_LOOKS = 5
 
@@ -77,6 +79,7 @@ class Standing(NamedTuple):
 
     is_mine: bool
     """Whether the attempt that asked holds it now."""
+    id: str
     fingerprint: str
     attempts: int
     since: int
@@ -84,11 +87,19 @@ class Standing(NamedTuple):
     turn: str | None
     outcome: str | None
     result: str | None
+    has_input: bool
+    """Whether what it asks for is stored."""
     is_held: bool
     """Whether somebody answers it, as far as is known."""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody answers it, and nobody has."""
+        return not (self.is_mine or self.is_held or self.outcome)
+
 
 _COLUMNS = (
+    KeyedRequest.id,
     KeyedRequest.fingerprint,
     KeyedRequest.attempts,
     KeyedRequest.since,
@@ -96,6 +107,7 @@ _COLUMNS = (
     KeyedRequest.turn,
     KeyedRequest.outcome,
     KeyedRequest.result,
+    KeyedRequest.has_input,
     and_(KeyedRequest.outcome.is_(None), KeyedRequest.lease_until > func.clock_timestamp()).label("is_held"),
 )
 
@@ -128,7 +140,18 @@ def _leased(source: Select[*tuple[Any, ...]]) -> CTE:
             set_={
                 "holder": take.excluded.holder,
                 "lease_until": take.excluded.lease_until,
+                # Asked of a holder that is gone: what it said stands, and a message that it had not
+                # even stored is answered.
+                "outcome": case((and_(KeyedRequest.stop_asked, KeyedRequest.has_input), _STOPPED)),
                 "stop_asked": literal_column("false"),
+                # The message will stand behind what came meanwhile.
+                "since": case(
+                    (
+                        and_(bindparam("is_message", type_=Boolean), ~KeyedRequest.has_input),
+                        take.excluded.since,
+                    ),
+                    else_=KeyedRequest.since,
+                ),
                 # The same attempt again: its statement was sent twice.
                 "attempts": KeyedRequest.attempts + case((is_again, literal_column("0")), else_=_ONE),
             },
@@ -210,6 +233,7 @@ def _begin_turn() -> Select[Any]:
 
 
 def _begin_call() -> Select[Any]:
+    """Take a request that is answered at once, and so is no turn that could be stopped or followed."""
     nothing = select(
         cast(bindparam("thread", type_=Text), Text).label("thread_id"),
         cast(literal_column("0"), BigInteger).label("since"),
@@ -238,6 +262,7 @@ def _clear() -> Statement:
 def _items() -> Statement:
     near = (
         select(
+            ThreadItem.id,
             ThreadItem.position,
             cast(ThreadItem.turn, Text).label("turn"),
             cast(ThreadItem.payload, Text).label("payload"),
@@ -248,27 +273,12 @@ def _items() -> Statement:
             ThreadItem.position > bindparam("since", type_=BigInteger),
         )
         .order_by(ThreadItem.position)
-        .limit(_NEAR)
+        .limit(bindparam("limit_", type_=BigInteger))
         .subquery("near")
     )
     return Statement(
         "requests.items",
-        select(near.c.payload).where(near.c.turn == _TURN).order_by(near.c.position),
-    )
-
-
-def _of_thread() -> Statement:
-    running = and_(_UNANSWERED, KeyedRequest.lease_until > _NOW)
-    return Statement(
-        "requests.of_thread",
-        select(literal_column("false"), *_COLUMNS)
-        .where(
-            KeyedRequest.user_id == _OWNER,
-            KeyedRequest.thread_id == _THREAD,
-            or_(KeyedRequest.id == _REQUEST, and_(_REQUEST.is_(None), running)),
-        )
-        .order_by(KeyedRequest.created_at.desc())
-        .limit(_ONE),
+        select(near.c.payload, near.c.id).where(near.c.turn == _TURN).order_by(near.c.position),
     )
 
 
@@ -281,17 +291,29 @@ def _renew() -> Statement:
     )
     # A visitor's requests may have gone to an account meanwhile; the answer goes on.
     claimed = select(Claim.account_id).where(Claim.user_id == held.c.owner).scalar_subquery()
+    is_held = (
+        KeyedRequest.user_id == func.any(array([held.c.owner, claimed])),
+        KeyedRequest.id == held.c.id,
+        KeyedRequest.holder == held.c.holder,
+        _UNANSWERED,
+    )
+    # One that somebody has locked is left for the next time: it must not keep all others waiting.
+    free = (
+        select(KeyedRequest.user_id, KeyedRequest.id)
+        .join(held, and_(*is_held))
+        .order_by(KeyedRequest.user_id, KeyedRequest.id)
+        .with_for_update(key_share=True, skip_locked=True, of=KeyedRequest)
+        .cte("free")
+    )
+    renewed = (
+        update(KeyedRequest)
+        .where(KeyedRequest.user_id == free.c.user_id, KeyedRequest.id == free.c.id)
+        .values(lease_until=_LEASE_END)
+        .cte("renewed")
+    )
     return Statement(
         "requests.renew",
-        update(KeyedRequest)
-        .where(
-            KeyedRequest.user_id == func.any(array([held.c.owner, claimed])),
-            KeyedRequest.id == held.c.id,
-            KeyedRequest.holder == held.c.holder,
-            _UNANSWERED,
-        )
-        .values(lease_until=_LEASE_END)
-        .returning(KeyedRequest.holder, KeyedRequest.stop_asked),
+        select(KeyedRequest.holder, KeyedRequest.stop_asked).join(held, and_(*is_held)).add_cte(renewed),
     )
 
 
@@ -299,7 +321,12 @@ def _prune() -> Statement:
     key = (KeyedRequest.user_id, KeyedRequest.id)
     old = (
         select(*key)
-        .where(KeyedRequest.created_at < _NOW - bindparam("age", type_=Interval))
+        .where(
+            # Of the statement's beginning: the index cannot be asked for a time that goes on.
+            KeyedRequest.created_at < func.statement_timestamp() - bindparam("age", type_=Interval),
+            # Some are tried again after weeks, and being answered now.
+            KeyedRequest.lease_until < func.statement_timestamp() - bindparam("age", type_=Interval),
+        )
         .limit(bindparam("batch", type_=BigInteger))
         .with_for_update(skip_locked=True)
         .cte("old")
@@ -318,12 +345,29 @@ BEGIN_TURN = Statement("requests.begin_turn", _begin_turn())
 BEGIN_CALL = Statement("requests.begin_call", _begin_call())
 CLEAR = _clear()
 ITEMS = _items()
-OF_THREAD = _of_thread()
+_IN_THREAD = (
+    KeyedRequest.user_id == _OWNER,
+    KeyedRequest.thread_id == _THREAD,
+    KeyedRequest.turn.is_not(None),
+)
+OF_THREAD = Statement(
+    "requests.of_thread",
+    select(literal_column("false"), *_COLUMNS).where(*_IN_THREAD, KeyedRequest.id == _REQUEST),
+)
+RUNNING = Statement(
+    "requests.running",
+    select(literal_column("false"), *_COLUMNS)
+    .where(*_IN_THREAD, _UNANSWERED, KeyedRequest.lease_until > _NOW)
+    .order_by(KeyedRequest.created_at.desc())
+    .limit(_ONE),
+)
 FINISH = Statement(
     "requests.finish",
     update(KeyedRequest)
     .where(*_IS_MINE)
-    .values(outcome=bindparam("outcome", type_=Text), result=bindparam("result", type_=Text))
+    .values(
+        outcome=bindparam("outcome", type_=Text), result=bindparam("result", type_=Text), lease_until=_NOW
+    )
     .returning(_ONE),
 )
 RELEASE = Statement(
@@ -340,14 +384,36 @@ FORGET = Statement(
 STOP = Statement(
     "requests.stop",
     update(KeyedRequest)
-    .where(KeyedRequest.user_id == _OWNER, KeyedRequest.thread_id == _THREAD, _UNANSWERED)
-    .values(
-        stop_asked=literal_column("true"),
-        # Whose holder is gone has stopped already.
-        outcome=case((KeyedRequest.lease_until < _NOW, literal_column("'stopped'"))),
-    )
-    .returning(KeyedRequest.outcome),
+    .where(*_IN_THREAD, _UNANSWERED)
+    .values(stop_asked=literal_column("true"))
+    .returning(KeyedRequest.lease_until > _NOW),
 )
+SUPERSEDE = Statement(
+    "requests.supersede",
+    update(KeyedRequest)
+    .where(
+        KeyedRequest.user_id == _OWNER,
+        KeyedRequest.thread_id == _THREAD,
+        KeyedRequest.turn == func.any(bindparam("turns", type_=ARRAY(Text))),
+        KeyedRequest.id.is_distinct_from(_REQUEST),
+        _UNANSWERED,
+    )
+    .values(outcome=_DONE, holder=literal_column("''"))
+    .returning(_ONE),
+)
+DROP = Statement(
+    "requests.drop",
+    delete(ThreadItem)
+    .where(
+        ThreadItem.user_id == _OWNER,
+        ThreadItem.thread_id == _THREAD,
+        # The first is answered anew; the others stood behind it.
+        ThreadItem.position > position_of(_MESSAGE),
+        ThreadItem.turn == func.any(bindparam("turns", type_=ARRAY(Text))),
+    )
+    .returning(ThreadItem.id),
+)
+FIND = Statement("requests.find", select(literal_column("false"), *_COLUMNS).where(*_IS_IT))
 RENEW = _renew()
 PRUNE = _prune()
 
@@ -380,7 +446,7 @@ class RequestRepository:
     async def begin_turn(self, thread_id: str, asked: Asked) -> tuple[str, str, Standing | None]:
         """Take a request in a thread, or tell who has it; return the thread's payload and metadata, too.
 
-        None of a thread that is not open stands for a request that is not known. Raises
+        None for a request that nobody answers, or has, in a thread that is not open. Raises
         RecordNotFound when the thread is not there.
         """
         for _ in range(_MOST_LOOKS):
@@ -388,15 +454,16 @@ class RequestRepository:
             if not rows:
                 raise RecordNotFound("There is no such conversation.")
             payload, metadata, status, *known = rows[0]
-            if known[0] is not None:
-                return payload, metadata, Standing(*known)
-            if status != "active":
+            standing = Standing(*known) if known[0] is not None else None
+            if status != "active" and (standing is None or standing.is_idle):
                 break
+            if standing is not None:
+                return payload, metadata, standing
         return payload, metadata, None
 
     async def begin_call(self, thread_id: str | None, asked: Asked) -> Standing:
         """Take a request that is answered at once, or tell who has it or what the answer was."""
-        rows = await self._begin(BEGIN_CALL, asked, thread=thread_id)
+        rows = await self._begin(BEGIN_CALL, asked._replace(turn=None), thread=thread_id)
         return Standing(*rows[0])
 
     async def _begin(self, statement: Statement, asked: Asked, **values: Any) -> list[asyncpg.Record]:
@@ -442,18 +509,43 @@ class RequestRepository:
 
     async def items(self, thread_id: str, turn: str, since: int) -> list[str]:
         """Return the payloads of a turn's items, in their order."""
-        rows = await self._database.read(ITEMS, owner=self._user_id, thread=thread_id, turn=turn, since=since)
+        rows: list[asyncpg.Record] = []
+        for limit in (_NEAR, _ALL):
+            rows = await self._database.read(
+                ITEMS, owner=self._user_id, thread=thread_id, turn=turn, since=since, limit_=limit
+            )
+            if any(row[1] != turn for row in rows):
+                break
         return [row[0] for row in rows]
 
     async def of_thread(self, thread_id: str, request_id: str | None) -> Standing | None:
         """Return a request of a thread; without an id the newest that is being answered; None for none."""
-        rows = await self._database.read(OF_THREAD, owner=self._user_id, thread=thread_id, request=request_id)
+        statement = RUNNING if request_id is None else OF_THREAD
+        rows = await self._database.read(statement, owner=self._user_id, thread=thread_id, request=request_id)
         return Standing(*rows[0]) if rows else None
 
     async def stop(self, thread_id: str) -> int:
         """Ask whoever answers in a thread to stop; return how many are still to do so."""
         rows = await self._database.write(STOP, owner=self._user_id, thread=thread_id)
-        return sum(row[0] is None for row in rows)
+        return sum(row[0] for row in rows)
+
+    async def supersede(self, thread_id: str, turns: Sequence[str], request_id: str | None) -> None:
+        """Have turns answered by this request, or by one without a key, and by no other one any more."""
+        await self._database.write(
+            SUPERSEDE, owner=self._user_id, thread=thread_id, turns=turns, request=request_id
+        )
+
+    async def drop(self, thread_id: str, turns: Sequence[str]) -> list[str]:
+        """Delete the answers of turns, none before the first of them, and return the ids."""
+        rows = await self._database.write(
+            DROP, owner=self._user_id, thread=thread_id, item=turns[0], turns=turns
+        )
+        return [row[0] for row in rows]
+
+    async def find(self, request_id: str) -> Standing | None:
+        """Return a request as it stands; None when it is not known."""
+        rows = await self._database.read(FIND, owner=self._user_id, request=request_id)
+        return Standing(*rows[0]) if rows else None
 
 
 class Held(NamedTuple):

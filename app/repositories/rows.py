@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import asyncpg
 
@@ -71,10 +71,17 @@ class Hold(NamedTuple):
     holder: str
     turn: str
     """What the items it adds are marked with."""
+    is_call: bool
+    """Whether whatever it writes is what the request asks for; else that is the item named by `turn`."""
 
-    def values(self) -> dict[str, str]:
-        """Return the values of a statement that adds an item."""
-        return {"request": self.request_id, "holder": self.holder, "turn": self.turn}
+    def values(self, item_id: str | None = None) -> dict[str, Any]:
+        """Return the values of a statement that writes an item, or a thread."""
+        return {
+            "request": self.request_id,
+            "holder": self.holder,
+            "turn": self.turn,
+            "is_input": self.is_call or item_id == self.turn,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from sqlalchemy import (
     CTE,
     JSON,
     BigInteger,
+    Boolean,
     ColumnElement,
     DateTime,
     Integer,
@@ -86,6 +87,7 @@ class RequestCopy:
     since: int
     outcome: str | None
     result: str | None
+    has_input: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ _REQUEST_COLUMNS: Columns = {
     "since": _NUMBER,
     "outcome": _TEXT,
     "result": _TEXT,
+    "has_input": Boolean(),
 }
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     case,
     cast,
     delete,
+    exists,
     func,
     literal_column,
     null,
@@ -29,10 +30,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.database import Database, Statement
-from app.errors import RecordNotFound
+from app.errors import LeaseLost, RecordNotFound
 from app.models import Attachment, Thread, ThreadItem
 from app.repositories.files import attachments_gone
-from app.repositories.rows import Order, Slice, ThreadChanges, ThreadRow, slice_of
+from app.repositories.holding import HELD
+from app.repositories.rows import Hold, Order, Slice, ThreadChanges, ThreadRow, slice_of
 
 _OWNER: ColumnElement[str] = bindparam("owner", type_=Text)
 _THREAD: ColumnElement[str] = bindparam("thread", type_=Text)
@@ -105,8 +107,7 @@ PUT = Statement(
     ),
 )
 
-CHANGE = Statement(
-    "threads.change",
+_change = (
     update(Thread)
     .where(*_IS_IT)
     .values(
@@ -120,7 +121,10 @@ CHANGE = Statement(
         payload=_merged(Thread.payload, "payload_", "payload_keys"),
         thread_metadata=_merged(Thread.thread_metadata, "metadata_", "metadata_keys"),
     )
-    .returning(literal_column("1")),
+)
+CHANGE = Statement("threads.change", _change.returning(literal_column("1")))
+CHANGE_IN_TURN = Statement(
+    "threads.change_in_turn", _change.where(exists(select(HELD.c.id))).returning(literal_column("1"))
 )
 
 # Items go by the foreign key's cascade, attachments by name.
@@ -231,13 +235,17 @@ class ThreadRepository:
             metadata_=thread.metadata,
         )
 
-    async def change(self, thread_id: str, changes: ThreadChanges) -> None:
-        """Change what `changes` names and nothing else. Raises RecordNotFound; never inserts."""
+    async def change(self, thread_id: str, changes: ThreadChanges, hold: Hold | None = None) -> None:
+        """Change what `changes` names and nothing else; never inserts.
+
+        `hold` says as part of which keyed request. Raises RecordNotFound, and LeaseLost when another
+        attempt answers that by now.
+        """
         if not changes:
             rows = await self._database.read(EXISTS, owner=self._user_id, thread=thread_id)
         else:
             rows = await self._database.write(
-                CHANGE,
+                CHANGE if hold is None else CHANGE_IN_TURN,
                 owner=self._user_id,
                 thread=thread_id,
                 title_changed="title" in changes.payload_keys,
@@ -248,7 +256,12 @@ class ThreadRepository:
                 payload_keys=changes.payload_keys,
                 metadata_=changes.metadata,
                 metadata_keys=changes.metadata_keys,
+                **(hold.values() if hold is not None else {}),
             )
+            if not rows and hold is not None:
+                rows = await self._database.read(EXISTS, owner=self._user_id, thread=thread_id)
+                if rows:
+                    raise LeaseLost
         if not rows:
             raise _no_such_thread()
 

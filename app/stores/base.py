@@ -127,6 +127,18 @@ class ChatStore(Store[ContextT]):
         """Delete what earlier attempts at the context's request left of their answer; return the ids."""
 
     @abstractmethod
+    async def begin_anew(self, thread_id: str, item_id: str, context: ContextT) -> None:
+        """Delete all items added behind a message that is to be answered again.
+
+        Keyed requests that are to answer it, or a message that is deleted, add nothing any more.
+        Within a keyed request, what came since that was first seen stays.
+        """
+
+    @abstractmethod
+    async def find_request(self, context: ContextT) -> None:
+        """Learn what is known of the context's request. Raises AlreadyAsked when it is answered."""
+
+    @abstractmethod
     async def turn_items(self, thread_id: str, turn: str, since: int, context: ContextT) -> list[ThreadItem]:
         """Return what a turn added to its thread behind a position, in order."""
 

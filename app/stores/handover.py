@@ -56,9 +56,16 @@ def copies_of(session: Session) -> Copies:
                 sum(place <= request.since for place in places),
                 request.outcome,
                 request.result,
+                has_input=request.has_input,
             )
             for request_id, request in thread.requests.items()
         ]
+    requests += [
+        RequestCopy(
+            gone.id, gone.request.fingerprint, gone.thread_id, gone.request.turn, 0, "done", result=None
+        )
+        for gone in session.gone
+    ]
     files = [
         AttachmentCopy(
             attachment_id,

@@ -41,6 +41,7 @@ from app.stores.handover import copies_of, counts_of
 from app.stores.ids import storable
 from app.stores.memory_requests import MemoryRequests
 from app.stores.sessions import (
+    GoneRequest,
     Session,
     Sessions,
     StoredItem,
@@ -102,6 +103,7 @@ class MemoryStore(MemoryRequests[ContextT]):
             self._insert_or_replace(owner, thread.id, now)
         else:
             session, found = self._thread(thread.id, context)
+            self._check_hold(context)
             self._store(owner, session, thread.id, found, apply(changes_between(before, now), found.stored))
         # Not before it is stored: a save that failed, or has not finished, may be sent again.
         if not was_read:
@@ -134,7 +136,9 @@ class MemoryStore(MemoryRequests[ContextT]):
         """Delete a thread with its items and attachments; one that is not there is gone already."""
         if session := self._sessions.find(owner_of(context)):
             if thread := session.threads.get(thread_id):
-                session.gone.extend(thread.requests)
+                session.gone.extend(
+                    GoneRequest(key, thread_id, request) for key, request in thread.requests.items()
+                )
             self._sessions.drop_thread(session, thread_id)
 
     async def load_thread_items(
@@ -160,7 +164,7 @@ class MemoryStore(MemoryRequests[ContextT]):
         session, thread = self._thread(thread_id, context)
         payload = dump_again(item, load_item)
         before = thread.items.get(item.id)
-        turn = self._check_hold(context)
+        turn = self._check_hold(context, item.id)
         more = size_of(item.id, payload) - (size_of(item.id, before.payload) if before else 0)
         self._sessions.make_room(owner_of(context), session, more, thread_id=thread_id)
         self._sessions.account(session, more, thread)

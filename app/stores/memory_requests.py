@@ -7,7 +7,7 @@ from chatkit.types import ThreadItem, ThreadMetadata
 
 from app.errors import LeaseLost
 from app.repositories.requests import Standing
-from app.stores.attempts import Attempt, attempt_of, held_attempt
+from app.stores.attempts import Attempt, attempt_of, held_attempt, hold_of
 from app.stores.base import ContextT, Outcome, owner_of
 from app.stores.changes import CreatedThreads, dump_thread, read_thread, remember
 from app.stores.codec import load_items
@@ -35,7 +35,7 @@ class MemoryRequests(MemoryFiles[ContextT]):
         """Take the context's request and, with its first attempt, insert the thread that it begins."""
         attempt = held_attempt(context)
         session = self._sessions.open(owner_of(context))
-        if attempt.request_id in session.gone:
+        if any(gone.id == attempt.request_id for gone in session.gone):
             raise RecordGone("There is no such conversation.")
         now, home = dump_thread(thread), self._home(context)
         if thread.id not in session.threads:
@@ -49,7 +49,8 @@ class MemoryRequests(MemoryFiles[ContextT]):
         attempt = held_attempt(context)
         session, found = self._thread(thread_id, context)
         thread = read_thread(found.stored, self._home(context))
-        if thread.status.type == "active" or attempt.request_id in found.requests:
+        request = found.requests.get(attempt.request_id)
+        if thread.status.type == "active" or (request and (request.holder or request.outcome)):
             self._take(session, found, attempt)
         return thread
 
@@ -78,7 +79,13 @@ class MemoryRequests(MemoryFiles[ContextT]):
         elif request.holder is None and request.fingerprint == attempt.fingerprint and not request.outcome:
             request.holder = attempt.holder
             request.attempts += 1
-        attempt.take(_standing(request, attempt.thread_id, attempt))
+            if request.stop_asked and request.has_input:
+                # What it had said stands; a message that was not even stored is answered.
+                request.holder, request.outcome = None, "stopped"
+            if attempt.is_message and not request.has_input:
+                request.since = thread.last_position
+            request.stop_asked = False
+        attempt.take(_standing(attempt.request_id, request, attempt.thread_id, attempt))
 
     async def finish(self, outcome: Outcome, result: str | None, context: ContextT) -> bool:
         """Note how the context's request ended; False when this attempt does not hold it any more."""
@@ -108,14 +115,17 @@ class MemoryRequests(MemoryFiles[ContextT]):
             return None
         return session, thread, request
 
-    def _check_hold(self, context: ContextT) -> str | None:
+    def _check_hold(self, context: ContextT, item_id: str | None = None) -> str | None:
         """Return what an item that is added now is marked with. Raises LeaseLost."""
+        hold = hold_of(context)
         attempt = attempt_of(context)
-        if attempt is None or attempt.hold is None:
+        if hold is None or attempt is None or (attempt.is_call and attempt.thread_id is None):
             return None
-        if self._held(context) is None:
+        found = self._held(context)
+        if found is None:
             raise TurnTaken from LeaseLost()
-        return attempt.turn
+        found[2].has_input |= hold.is_call or item_id == hold.turn
+        return hold.turn
 
     async def clear_turn(self, thread_id: str, context: ContextT) -> list[str]:
         """Delete what earlier attempts left of their answer."""
@@ -130,6 +140,26 @@ class MemoryRequests(MemoryFiles[ContextT]):
             await self.delete_thread_item(thread_id, item_id, context)
         return left
 
+    async def begin_anew(self, thread_id: str, item_id: str, context: ContextT) -> None:
+        """Delete all items added behind a message that is to be answered again."""
+        attempt = attempt_of(context)
+        turns = {item_id, *await self.delete_items_after(thread_id, item_id, context)}
+        thread = self._thread(thread_id, context)[1]
+        for key, request in thread.requests.items():
+            is_other = attempt is None or key != attempt.request_id
+            if is_other and request.turn in turns and request.outcome is None:
+                request.holder, request.outcome = None, "done"
+        for other in [key for key, item in thread.items.items() if item.turn in turns and key != item_id]:
+            await self.delete_thread_item(thread_id, other, context)
+
+    async def find_request(self, context: ContextT) -> None:
+        """Learn what is known of the context's request. Raises AlreadyAsked when it is answered."""
+        attempt = held_attempt(context)
+        session = self._sessions.find(owner_of(context))
+        thread = session.threads.get(attempt.thread_id or "") if session is not None else None
+        if thread is not None and (request := thread.requests.get(attempt.request_id)):
+            attempt.learn(_standing(attempt.request_id, request, attempt.thread_id))
+
     async def turn_items(self, thread_id: str, turn: str, since: int, context: ContextT) -> list[ThreadItem]:
         """Return what a turn added to its thread, in order."""
         items = self._thread(thread_id, context)[1].items.values()
@@ -139,17 +169,16 @@ class MemoryRequests(MemoryFiles[ContextT]):
         """Return a request of a thread; without an id, the newest that is being answered."""
         requests = self._thread(thread_id, context)[1].requests.items()
         found = [
-            request
+            (key, request)
             for key, request in requests
             if (key == request_id if request_id is not None else request.holder is not None)
         ]
-        return _standing(found[-1], thread_id) if found else None
+        return _standing(*found[-1], thread_id) if found else None
 
     async def ask_to_stop(self, thread_id: str, context: ContextT) -> int:
-        """Do nothing: whoever answers is in this process, and is stopped there."""
+        """Note it for requests that nobody answers: who answers is in this process, and is stopped there."""
         for request in self._thread(thread_id, context)[1].requests.values():
-            if request.holder is None and request.outcome is None:
-                request.outcome = "stopped"
+            request.stop_asked |= request.holder is None
         return 0
 
     def _home(self, context: ContextT) -> str:
@@ -178,9 +207,12 @@ class MemoryRequests(MemoryFiles[ContextT]):
         found.stored = stored
 
 
-def _standing(request: StoredRequest, thread_id: str | None, attempt: Attempt | None = None) -> Standing:
+def _standing(
+    request_id: str, request: StoredRequest, thread_id: str | None, attempt: Attempt | None = None
+) -> Standing:
     return Standing(
         attempt is not None and request.holder == attempt.holder,
+        request_id,
         request.fingerprint,
         request.attempts,
         request.since,
@@ -188,5 +220,6 @@ def _standing(request: StoredRequest, thread_id: str | None, attempt: Attempt | 
         request.turn,
         request.outcome,
         request.result,
+        request.has_input,
         request.holder is not None,
     )

@@ -16,7 +16,7 @@ from app.repositories.owners import Counts, OwnerRepository
 from app.repositories.rows import AttachmentRow, FileRow, ItemRow, ThreadChanges
 from app.repositories.takeover import Copies, TakeoverRepository
 from app.repositories.threads import ThreadRepository
-from app.stores.attempts import attempt_of
+from app.stores.attempts import attempt_of, hold_of
 from app.stores.base import (
     ContextT,
     adopt,
@@ -112,13 +112,14 @@ class NeonChatKitStore(NeonRequests[ContextT]):
         remember(thread, home, now)
 
     async def _change(self, context: ContextT, thread_id: str, changes: ThreadChanges) -> None:
+        hold = hold_of(context)
         try:
-            await self._threads(context).change(thread_id, changes)
+            await self._threads(context).change(thread_id, changes, hold)
         except RecordNotFound:
             account = await self._claimed_by(context)
             if account is None:
                 raise
-            await ThreadRepository(self._database, account).change(thread_id, changes)
+            await ThreadRepository(self._database, account).change(thread_id, changes, hold)
 
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: ContextT
@@ -180,8 +181,7 @@ class NeonChatKitStore(NeonRequests[ContextT]):
         findable(thread_id)
         adopt(item)
         row = ItemRow(item.id, item.type, dump_again(item, load_item), files_of(item))
-        attempt = attempt_of(context)
-        hold = attempt.hold if attempt is not None else None
+        hold = hold_of(context)
         with for_chatkit():
             try:
                 await items.put(thread_id, row, hold)

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.database import Database
 from app.repositories.owners import OwnerRepository
 from app.repositories.requests import RequestRepository, Standing
-from app.stores.attempts import held_attempt
+from app.stores.attempts import attempt_of, held_attempt
 from app.stores.base import ChatStore, ContextT, Outcome, findable, owner_of
 from app.stores.changes import CreatedThreads, dump_thread, read_thread, remember, row_of
 from app.stores.codec import load_items, whole_thread
@@ -63,9 +63,9 @@ class NeonRequests(ChatStore[ContextT]):
             if await self._requests(context).finish(asked, outcome, result):
                 return True
             account = await self._claimed_by(context)
-            return account is not None and await RequestRepository(self._database, account).finish(
-                asked, outcome, result
-            )
+            if account is None:
+                return False
+            return await RequestRepository(self._database, account).finish(asked, outcome, result)
 
     async def release(self, context: ContextT, *, forget: bool) -> None:
         """Let another attempt answer the context's request."""
@@ -78,8 +78,34 @@ class NeonRequests(ChatStore[ContextT]):
 
     async def clear_turn(self, thread_id: str, context: ContextT) -> list[str]:
         """Delete what earlier attempts left of their answer."""
+        asked = held_attempt(context).asked
         with for_chatkit():
-            return await self._requests(context).clear(thread_id, held_attempt(context).asked)
+            cleared = await self._requests(context).clear(thread_id, asked)
+            if not cleared and (account := await self._claimed_by(context)) is not None:
+                cleared = await RequestRepository(self._database, account).clear(thread_id, asked)
+        return cleared
+
+    async def begin_anew(self, thread_id: str, item_id: str, context: ContextT) -> None:
+        """Delete all items added behind a message that is to be answered again."""
+        attempt = attempt_of(context)
+        request_id = attempt.request_id if attempt is not None else None
+        requests = self._requests(context)
+        with for_chatkit():
+            await requests.supersede(thread_id, [item_id], request_id)
+        deleted = await self.delete_items_after(thread_id, item_id, context)
+        with for_chatkit():
+            if deleted:
+                await requests.supersede(thread_id, deleted, request_id)
+            # What they added after it was looked for, and before they were told.
+            await requests.drop(thread_id, [item_id, *deleted])
+
+    async def find_request(self, context: ContextT) -> None:
+        """Learn what is known of the context's request. Raises AlreadyAsked when it is answered."""
+        attempt = held_attempt(context)
+        with for_chatkit():
+            standing = await self._requests(context).find(attempt.request_id)
+        if standing is not None:
+            attempt.learn(standing)
 
     async def turn_items(self, thread_id: str, turn: str, since: int, context: ContextT) -> list[ThreadItem]:
         """Return what a turn added to its thread, in order."""
@@ -99,6 +125,11 @@ class NeonRequests(ChatStore[ContextT]):
             return await self._requests(context).stop(thread_id)
 
     async def _claimed_by(self, context: ContextT) -> str | None:
-        if not is_visitor(owner_of(context)):
+        """Return the account that took over a visitor's conversations lately, with the request at hand."""
+        visitor = owner_of(context)
+        if not is_visitor(visitor):
             return None
-        return await OwnerRepository(self._database, owner_of(context)).claimed_by()
+        account = await OwnerRepository(self._database, visitor).claimed_by()
+        if account is not None and attempt_of(context) is not None:
+            await OwnerRepository(self._database, account).claim_requests(visitor)
+        return account

@@ -5,6 +5,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from app.stores.errors import StoreFull
 
@@ -39,8 +40,18 @@ class StoredRequest:
     since: int
     holder: str | None
     attempts: int = 1
+    has_input: bool = False
+    stop_asked: bool = False
     outcome: str | None = None
     result: str | None = None
+
+
+class GoneRequest(NamedTuple):
+    """A keyed request in a thread that is deleted."""
+
+    id: str
+    thread_id: str
+    request: StoredRequest
 
 
 @dataclass(slots=True)
@@ -79,8 +90,8 @@ class Session:
     threads: OrderedDict[str, StoredThread] = field(default_factory=OrderedDict)
     attachments: OrderedDict[str, StoredAttachment] = field(default_factory=OrderedDict)
     """By attachment id; the oldest is the first."""
-    gone: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    """The keyed requests that began threads which their visitor deleted: a late repeat makes none again."""
+    gone: deque["GoneRequest"] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    """The keyed requests in threads that their visitor deleted: a late repeat makes none again."""
     bytes: int = 0
 
 
