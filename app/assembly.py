@@ -114,4 +114,6 @@ def _blobs(settings: Settings) -> Blobs:
 
 
 def _responder(settings: Settings) -> Responder:
-    return EchoResponder() if settings.chat_responder == "echo" else OfflineResponder()
+    if settings.chat_responder == "echo":
+        return EchoResponder(word_seconds=settings.chat_echo_word_seconds)
+    return OfflineResponder()

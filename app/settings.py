@@ -4,7 +4,15 @@ import re
 from typing import Annotated, Literal, Self
 
 from limits import parse_many
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.asyncio.connection import parse_url as parse_redis_url
@@ -59,6 +67,8 @@ class Settings(BaseSettings):
     database under an id that the browser keeps."""
     chat_responder: Literal["auto", "offline", "echo"] = "auto"
     """What answers. `auto` is `offline`; `echo` repeats, for tests and load runs."""
+    chat_echo_word_seconds: NonNegativeFloat = 0.0
+    """How long `echo` waits before each word but the first, as a model would."""
     chat_max_message_bytes: PositiveInt = 32 * 1024
     """Longest user message, in bytes of UTF-8."""
     chat_max_request_bytes: PositiveInt = 1024 * 1024

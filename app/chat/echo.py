@@ -1,5 +1,6 @@
 """A responder that says everything back, the same way every time: for tests and load runs."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -21,17 +22,23 @@ _WORDS = re.compile(r"\s*\S+|\s+")
 
 
 class EchoResponder(Responder):
-    """Repeats a message word by word; repeats a tool's output, a filled form and an action as JSON."""
+    """Repeats a message word by word; repeats a tool's output, a filled form and an action as JSON.
+
+    It waits `word_seconds` between words.
+    """
+
+    def __init__(self, *, word_seconds: float = 0.0) -> None:
+        self._word_seconds = word_seconds
 
     def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
         """Say the message again."""
-        return turn.say(_words(text_of(message)) if message else _last_input(turn))
+        return turn.say(self._at_pace(text_of(message)) if message else _last_input(turn))
 
     def act(
         self, turn: Turn, action: Action[str, Any], sender: WidgetItem | None
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Say which action it was and what it carried."""
-        return turn.say(_words(f"{action.type} {_json(action.payload)}"))
+        return turn.say(self._at_pace(f"{action.type} {_json(action.payload)}"))
 
     async def act_at_once(
         self, turn: Turn, action: Action[str, Any], sender: WidgetItem | None
@@ -42,10 +49,11 @@ class EchoResponder(Responder):
         said = f"{action.type} {_json(action.payload)}"
         return SyncCustomActionResponse(updated_item=sender.model_copy(update={"copy_text": said}))
 
-
-async def _words(text: str) -> AsyncIterator[str]:
-    for word in _WORDS.findall(text):
-        yield word
+    async def _at_pace(self, text: str) -> AsyncIterator[str]:
+        for number, word in enumerate(_WORDS.findall(text)):
+            if number and self._word_seconds:
+                await asyncio.sleep(self._word_seconds)
+            yield word
 
 
 async def _last_input(turn: Turn) -> AsyncIterator[str]:

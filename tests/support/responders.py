@@ -22,6 +22,7 @@ class Scripted(EchoResponder):
     """Ends a turn with the items that a function makes; echoes once there is nothing to make."""
 
     def __init__(self, make: Callable[[Turn, UserMessageItem | None], list[ThreadItem]]) -> None:
+        super().__init__()
         self._make = make
 
     async def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
