@@ -29,6 +29,8 @@ class Wire:
         """Reset every new connection."""
         self.lose_replies = 0
         """So many of the server's next answers never arrive: the connection is cut in their place."""
+        self.cut_after: int | None = None
+        """When so many more bytes have passed, either way, the connection that carries the next is cut."""
         self.round_trips = 0
         """Round trips on all connections since the last `reset`."""
         self.frozen = False
@@ -116,18 +118,27 @@ class _Link:
             self.cut()
 
     def received(self, end: "_End", data: bytes) -> None:
+        passing = self._within_limit(data)
         if end is self.client:
             self._asked = True
-            self.server.send(data)
-            return
-        if self.wire.lose_replies:
+            self.server.send(passing)
+        elif self.wire.lose_replies:
             self.wire.lose_replies -= 1
             self.cut()
-            return
-        if self._asked:
-            self._asked = False
-            self.wire.round_trips += 1
-        self.client.send(data)
+        else:
+            if self._asked:
+                self._asked = False
+                self.wire.round_trips += 1
+            self.client.send(passing)
+        if len(passing) < len(data):
+            self.cut()
+
+    def _within_limit(self, data: bytes) -> bytes:
+        if self.wire.cut_after is None:
+            return data
+        passing = data[: self.wire.cut_after]
+        self.wire.cut_after = None if len(passing) < len(data) else self.wire.cut_after - len(data)
+        return passing
 
     def closed(self, end: "_End") -> None:
         other = self.server if end is self.client else self.client

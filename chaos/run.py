@@ -1,0 +1,121 @@
+"""One run: users talk, things break, all is healed, everybody is answered, and the checker looks."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.check import Complaint, check
+from chaos.client import Client
+from chaos.faults import wreak
+from chaos.journal import Journal
+from chaos.schedule import schedule
+from chaos.snapshot import Ways, take
+from chaos.talk import Conversation
+from chaos.world import LEASE_SECONDS, World, world
+
+_CONVERSATIONS = 2
+"""Of each user at once."""
+_DRAIN_SECONDS = 40.0
+_QUIET_SECONDS = 1.5 * LEASE_SECONDS
+_BESIDE_SECONDS = 120.0
+"""For all that is not faults: start, healing, draining, reading."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What kind of run."""
+
+    seed: int
+    faults: int
+    seconds: float
+    users: int
+    keys: bool = True
+    """Without, clients do not say which request is a repeat, and the run has to fail."""
+    word_seconds: float = 0.03
+
+    @property
+    def longest_seconds(self) -> float:
+        """When a run that is not over yet hangs."""
+        return self.seconds * 1.5 + _BESIDE_SECONDS
+
+    @property
+    def command(self) -> str:
+        """How to run it again."""
+        return (
+            f"python -m chaos --seed {self.seed} --faults {self.faults} --seconds {self.seconds:g}"
+            f" --users {self.users}{'' if self.keys else ' --without-keys'}"
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it."""
+
+    options: Options
+    faults: Counter[str]
+    journal: Journal
+    complaints: list[Complaint]
+    stored: int
+    starts: int
+    """How often a server was started."""
+    seconds: float
+
+
+async def run(options: Options, folder: Path) -> Outcome:
+    """Run it in a folder of its own. Raises TimeoutError when something hangs."""
+    begun = time.monotonic()
+    chance = random.Random(options.seed)  # noqa: S311 - has to be repeatable
+    async with (
+        asyncio.timeout(options.longest_seconds),
+        world(folder, chance, options.word_seconds) as opened,
+        AsyncExitStack() as stack,
+    ):
+        journal = Journal()
+        users = dict([await opened.newcomer() for _ in range(options.users)])
+        for ways in users.values():
+            for way in ways:
+                await stack.enter_async_context(way)
+        faults = await _storm(opened, users, journal, options)
+        snapshot = await take(opened.database.url, users)
+        starts = sum(server.starts for server in opened.servers)
+    complaints = check(journal, snapshot)
+    seconds = time.monotonic() - begun
+    return Outcome(options, faults, journal, complaints, len(snapshot.rows), starts, seconds)
+
+
+async def _storm(opened: World, users: dict[str, Ways], journal: Journal, options: Options) -> Counter[str]:
+    """Let users talk while things break, then until everybody is answered; return what broke."""
+    over = asyncio.Event()
+    talking = [
+        asyncio.create_task(conversation.run(over))
+        for conversation in _conversations(users, journal, options)
+    ]
+    try:
+        faults = await wreak(opened, schedule(options.seed, options.faults, options.seconds))
+        over.set()
+        await opened.heal()
+        done, _ = await asyncio.wait(talking, timeout=_DRAIN_SECONDS)
+    finally:
+        for task in talking:
+            task.cancel()
+        await asyncio.wait(talking)
+    for task in done:
+        task.result()
+    # Whoever was cut off may still be at an answer, or about to take one over.
+    await asyncio.sleep(_QUIET_SECONDS)
+    return faults
+
+
+def _conversations(users: dict[str, Ways], journal: Journal, options: Options) -> list[Conversation]:
+    conversations = []
+    for number, (owner, ways) in enumerate(users.items()):
+        for part in range(_CONVERSATIONS):
+            name = f"{number}-{part}"
+            chance = random.Random(f"{name} of {options.seed}")  # noqa: S311 - has to be repeatable
+            client = Client(ways, journal, chance, keys=options.keys)
+            conversations.append(Conversation(owner, name, client, journal, chance))
+    return conversations
