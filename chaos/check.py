@@ -19,6 +19,7 @@ Fault = Literal[
     "told wrong",
     "refused",
     "stuck",
+    "died",
 ]
 
 

@@ -85,7 +85,8 @@ class Client:
         finally:
             self._note(operation, heard)
         if heard.error is not None:
-            raise Again("error event") if heard.may_retry else Refused(f"error event: {heard.error}")
+            why = f"error event: {heard.error}"
+            raise Again(why) if heard.may_retry else Refused(why)
         if not self._came_to_its_end(heard):
             raise Again("no proper end")
         self._end(operation, heard)

@@ -9,7 +9,6 @@ from benchmarks.wire import Wire
 from chaos.schedule import Fault, FaultKind
 from chaos.world import World, mend
 
-_END_SECONDS = 20.0
 _READY_SECONDS = 10.0
 
 
@@ -32,15 +31,13 @@ async def wreak(world: World, faults: list[Fault]) -> Counter[str]:
 
 async def _kill(world: World, fault: Fault) -> None:
     server = world.servers[fault.where]
-    server.send(signal.SIGKILL)
-    await server.ended(_END_SECONDS)
+    await server.end(signal.SIGKILL)
     await server.ready(_READY_SECONDS)
 
 
 async def _terminate(world: World, fault: Fault) -> None:
     server = world.servers[fault.where]
-    server.send(signal.SIGTERM)
-    await server.ended(_END_SECONDS)
+    await server.end(signal.SIGTERM)
     await server.ready(_READY_SECONDS)
 
 

@@ -20,6 +20,7 @@ def summary(outcome: Outcome) -> str:
         f"{outcome.options.users} users, {len(operations)} operations, {len(ended)} answered",
         f"{sum(o.attempts > 1 for o in operations)} asked for more than once, {outcome.stored} items stored",
         *(f"  {times:4} {what}" for what, times in sorted(outcome.journal.counts.items())),
+        *(f"logged {times} times: {line}" for line, times in sorted(outcome.logged.items())),
         f"{outcome.seconds:.0f} seconds",
         verdict(outcome),
     ]

@@ -62,6 +62,8 @@ class Outcome:
     stored: int
     starts: int
     """How often a server was started."""
+    logged: Counter[str]
+    """What the servers logged as errors."""
     seconds: float
 
 
@@ -81,10 +83,19 @@ async def run(options: Options, folder: Path) -> Outcome:
                 await stack.enter_async_context(way)
         faults = await _storm(opened, users, journal, options)
         snapshot = await take(opened.database.url, users)
-        starts = sum(server.starts for server in opened.servers)
-    complaints = check(journal, snapshot)
-    seconds = time.monotonic() - begun
-    return Outcome(options, faults, journal, complaints, len(snapshot.rows), starts, seconds)
+    return Outcome(
+        options,
+        faults,
+        journal,
+        complaints=[
+            *check(journal, snapshot),
+            *(Complaint("died", wrong) for server in opened.servers for wrong in server.wrong),
+        ],
+        stored=len(snapshot.rows),
+        starts=sum(server.starts for server in opened.servers),
+        logged=sum((server.errors() for server in opened.servers), Counter()),
+        seconds=time.monotonic() - begun,
+    )
 
 
 async def _storm(opened: World, users: dict[str, Ways], journal: Journal, options: Options) -> Counter[str]:

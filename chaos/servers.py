@@ -5,11 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import httpx
 
 _ROOT = Path(__file__).parents[1]
+_ENDINGS = (signal.SIGKILL, signal.SIGTERM)
+# Answers in progress have five seconds, and are then stored.
+_END_SECONDS = 20.0
 _RESTART_SECONDS = 0.2
 _POLL_SECONDS = 0.05
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
@@ -33,6 +37,9 @@ class Server:
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self.starts = 0
+        self.wrong: list[str] = []
+        """What no fault explains."""
+        self._told_to_end = False
 
     async def start(self) -> None:
         """Begin to keep a process running."""
@@ -61,12 +68,25 @@ class Server:
     def send(self, number: signal.Signals) -> None:
         """Send the process a signal, if there is one."""
         if self._process is not None and self._process.returncode is None:
+            self._told_to_end |= number in _ENDINGS
             self._process.send_signal(number)
 
-    async def ended(self, seconds: float) -> None:
-        """Wait for the end of the process that runs now, at most so long."""
-        if self._process is not None:
-            await asyncio.wait([asyncio.ensure_future(self._process.wait())], timeout=seconds)
+    async def end(self, number: signal.Signals) -> None:
+        """End the process that runs now; kill it when it does not obey."""
+        process = self._process
+        if process is None:
+            return
+        self.send(number)
+        try:
+            await asyncio.wait_for(process.wait(), _END_SECONDS)
+        except TimeoutError:
+            self.wrong.append(f"{self.name} goes on {_END_SECONDS:g} seconds after {number.name}")
+            self.send(signal.SIGKILL)
+
+    def errors(self) -> Counter[str]:
+        """Return what it logged as errors, and how often."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return Counter(line.partition(" ERROR ")[2] for line in lines if " ERROR " in line)
 
     async def _keep(self) -> None:
         while True:
@@ -80,7 +100,10 @@ class Server:
                     stderr=log,
                 )
             self.starts += 1
-            await self._process.wait()
+            self._told_to_end = False
+            status = await self._process.wait()
+            if not self._told_to_end:
+                self.wrong.append(f"{self.name} ended by itself with status {status}")
             await asyncio.sleep(_RESTART_SECONDS)
 
 

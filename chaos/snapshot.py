@@ -87,7 +87,9 @@ async def _all(client: httpx.AsyncClient, path: str, order: str) -> list[Shown]:
     found: list[Shown] = []
     query: dict[str, str | int] = {"limit": _PAGE, "order": order}
     while True:
-        answer = (await client.get(path, params=query)).raise_for_status().json()
+        # On a connection of its own: one that was idle may be closed by the server this moment.
+        response = await client.get(path, params=query, headers={"Connection": "close"})
+        answer = response.raise_for_status().json()
         page: dict[str, Any] = answer.get("items", answer)
         found += [(row["id"], _text_of(row)) for row in page["data"]]
         if not page["has_more"]:

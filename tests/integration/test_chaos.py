@@ -11,7 +11,7 @@ _FAULTS = 12
 
 async def test_nothing_acknowledged_is_lost_or_doubled_whatever_breaks(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(1_000_000)
-    options = Options(seed=seed, faults=_FAULTS, seconds=10.0, users=3)
+    options = Options(seed=seed, faults=_FAULTS, seconds=8.0, users=3)
     print(heading(options))
     outcome = await run(options, tmp_path)
     print(summary(outcome))
