@@ -73,23 +73,27 @@ async def take(database_url: str, users: dict[str, Ways]) -> Snapshot:
         await connection.close()
     lists, pages = {}, {}
     for owner, ways in users.items():
-        lists[owner] = await _both_ways(ways, "/chat/threads")
-        for thread_id, _ in dict.fromkeys([*lists[owner].ascending, *lists[owner].descending]):
-            pages[owner, thread_id] = await _both_ways(ways, f"/chat/threads/{thread_id}")
+        async with _anew(ways[0]) as up, _anew(ways[-1]) as down:
+            lists[owner] = await _both_ways(up, down, "/chat/threads")
+            for thread_id, _ in dict.fromkeys([*lists[owner].ascending, *lists[owner].descending]):
+                pages[owner, thread_id] = await _both_ways(up, down, f"/chat/threads/{thread_id}")
     return Snapshot(rows, threads, lists, pages)
 
 
-async def _both_ways(ways: Ways, path: str) -> Pages:
-    return Pages(await _all(ways[0], path, "asc"), await _all(ways[-1], path, "desc"))
+def _anew(way: httpx.AsyncClient) -> httpx.AsyncClient:
+    # Connections that were idle for a while may be closed by the server at this moment.
+    return httpx.AsyncClient(base_url=way.base_url, headers=way.headers)
+
+
+async def _both_ways(up: httpx.AsyncClient, down: httpx.AsyncClient, path: str) -> Pages:
+    return Pages(await _all(up, path, "asc"), await _all(down, path, "desc"))
 
 
 async def _all(client: httpx.AsyncClient, path: str, order: str) -> list[Shown]:
     found: list[Shown] = []
     query: dict[str, str | int] = {"limit": _PAGE, "order": order}
     while True:
-        # On a connection of its own: one that was idle may be closed by the server this moment.
-        response = await client.get(path, params=query, headers={"Connection": "close"})
-        answer = response.raise_for_status().json()
+        answer = (await client.get(path, params=query)).raise_for_status().json()
         page: dict[str, Any] = answer.get("items", answer)
         found += [(row["id"], _text_of(row)) for row in page["data"]]
         if not page["has_more"]:
