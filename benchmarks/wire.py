@@ -194,7 +194,7 @@ class _End(asyncio.Protocol):
             self._outgoing.popleft()
             if data is None:
                 self._transport.close()
-            else:
+            elif not self._transport.is_closing():
                 self._transport.write(data)
 
     def _on_time(self) -> None:

@@ -40,7 +40,7 @@ def _options() -> Options:
     parser.add_argument(
         "--seed", type=int, default=None, help="what is random; another each time unless given"
     )
-    parser.add_argument("--faults", type=int, default=110)
+    parser.add_argument("--faults", type=int, default=110, help="none is a run in which nothing breaks")
     parser.add_argument("--seconds", type=float, default=190.0, help="over which the faults are spread")
     parser.add_argument("--users", type=int, default=6)
     parser.add_argument(

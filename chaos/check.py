@@ -100,7 +100,7 @@ class _History:
         self._retries = [o for o in operations if o.kind == "retry" and o.begun is not None]
         self._rows = rows
         self._removed = {gone for retry in self._retries if retry.ended for gone in retry.removes}
-        self._maybe_removed = {gone for retry in self._retries if not retry.ended for gone in retry.removes}
+        self._maybe_removed = {gone for o in self._retries for gone in (*o.removes, *o.may_remove)}
 
     def complaints(self) -> Iterator[Complaint]:
         yield from self._in_one_thread()
@@ -139,17 +139,20 @@ class _History:
         rows = self._of(message, ANSWER)
         if len(rows) > 1:
             yield Complaint("doubled", f"{message} has {len(rows)} answers: {_list(rows)}")
-        wanted = self._answers_wanted(message)
-        if not rows and wanted.ended and message not in self._maybe_removed:
-            yield Complaint("lost", f"the answer to {message} is not stored")
+        is_there = bool(self._of(message, MESSAGE))
+        if rows and not is_there and message in self._maybe_removed:
+            yield Complaint("half-written", f"{message} was removed, but not its answer: {_list(rows)}")
         # Nobody was told that the answer is whole as long as nobody was told that it has ended.
-        if wanted.ended is None:
+        if self._answered(message) is None:
             return
+        if not rows and (is_there or message not in self._maybe_removed):
+            yield Complaint("lost", f"the answer to {message} is not stored")
         for row in rows:
             if row.text != message.text:
                 yield Complaint("half-written", f"{row} should say {message.text!r}")
-        if len(rows) == 1 and wanted.answer_id not in (None, rows[0].item_id):
-            yield Complaint("told wrong", f"{wanted} ended with {wanted.answer_id}, stored is {rows[0]}")
+        told = {asked.answer_id for asked in self._last_asked(message)}
+        if len(rows) == 1 and told.isdisjoint({None, rows[0].item_id}):
+            yield Complaint("told wrong", f"{message} was answered with {told}, stored is {rows[0]}")
 
     def _in_order(self) -> Iterator[Complaint]:
         """Whatever was stored before something else was sent stands before it; answers behind questions."""
@@ -157,7 +160,7 @@ class _History:
         for message, position in placed:
             before = [(message.committed, position, "message")]
             if answers := self._of(message, ANSWER):
-                before.append((self._answers_wanted(message).ended, answers[0].position, "answer"))
+                before.append((self._answered(message), answers[0].position, "answer"))
                 if answers[0].position < position:
                     yield Complaint("out of order", f"{message} stands behind its answer")
             for moment, place, what in before:
@@ -165,9 +168,15 @@ class _History:
                     if moment and other.begun and moment < other.begun and place > others_place:
                         yield Complaint("out of order", f"the {what} of {message} stands behind {other}")
 
-    def _answers_wanted(self, message: Operation) -> Operation:
-        """Return what last asked for an answer to a message."""
-        return next((retry for retry in reversed(self._retries) if retry.target is message), message)
+    def _last_asked(self, message: Operation) -> list[Operation]:
+        """Return what last asked for an answer to a message; more than one when they did so at once."""
+        asked = [message, *(retry for retry in self._retries if retry.target is message)]
+        return [one for one in asked if not any(one.ended and one.ended < (o.begun or 0) for o in asked)]
+
+    def _answered(self, message: Operation) -> int | None:
+        """Return since when the answer is promised to be there, None when nobody promised it."""
+        moments = [asked.ended for asked in self._last_asked(message)]
+        return None if None in moments else max(moment for moment in moments if moment)
 
     def _of(self, message: Operation, kind: str | None = None) -> list[Row]:
         return [row for row in self._rows[tag_of(message.text)] if kind in (None, row.type)]

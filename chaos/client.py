@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ _VANISHES = 0.12
 _CONNECT_SECONDS = 2.0
 _SERVER_ERRORS = 500
 _COME_BACK = (409, 429)
+_KEY_REUSED = "422"
 
 
 @dataclass(eq=False)
@@ -67,6 +68,24 @@ class Client:
                 return False
             else:
                 return True
+
+    async def misuse(self, operation: Operation) -> None:
+        """Ask for something else with the key of an operation that has ended: it has to be refused."""
+        other = replace(operation, text=f"other {operation.text}")
+        tries = 0
+        while self._keys:
+            tries += 1
+            try:
+                await self._listen(other, Heard(), leave_after=None)
+            except (Again, httpx.HTTPError):
+                await asyncio.sleep(self._backoff(tries))
+            except Refused as refused:
+                if not refused.why.startswith(_KEY_REUSED):
+                    operation.wrong.append(f"another body with its key: {refused.why}")
+                return
+            else:
+                operation.wrong.append("another body with its key was not refused")
+                return
 
     def _backoff(self, tries: int) -> float:
         return min(0.05 * 2.0**tries, _MOST_SECONDS_BETWEEN) * self._chance.uniform(0.5, 1.0)

@@ -26,6 +26,8 @@ class Operation:
     """For a retry: what sent the message to answer again."""
     removes: tuple["Operation", ...] = ()
     """For a retry: what was said behind that message, and is gone with it."""
+    may_remove: tuple["Operation", ...] = ()
+    """For a retry: what was sent at the same time. It stands with its answer, or is gone with it."""
     key: str = field(default_factory=lambda: secrets.token_hex(16))
     begun: int | None = None
     seen: int | None = None

@@ -106,7 +106,8 @@ async def _storm(opened: World, users: dict[str, Ways], journal: Journal, option
         for conversation in _conversations(users, journal, options)
     ]
     try:
-        faults = await wreak(opened, schedule(options.seed, options.faults, options.seconds))
+        planned = schedule(options.seed, options.faults, options.seconds)
+        faults, _ = await asyncio.gather(wreak(opened, planned), asyncio.sleep(options.seconds))
         over.set()
         await opened.heal()
         done, _ = await asyncio.wait(talking, timeout=_DRAIN_SECONDS)

@@ -74,7 +74,7 @@ def schedule(seed: int, faults: int, seconds: float) -> list[Fault]:
         deck = list(_DECK) if not kinds else [kind for kind, times in _DECK.items() for _ in range(times)]
         chance.shuffle(deck)
         kinds += deck
-    step = seconds / faults
+    step = seconds / max(faults, 1)
     return [
         Fault(
             at=(number + chance.random()) * step,

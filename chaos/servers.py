@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+_RECORD = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ ", re.MULTILINE)
 _ROOT = Path(__file__).parents[1]
 _ENDINGS = (signal.SIGKILL, signal.SIGTERM)
 # Answers in progress have five seconds, and are then stored.
@@ -85,8 +87,10 @@ class Server:
 
     def errors(self) -> Counter[str]:
         """Return what it logged as errors, and how often."""
-        lines = self.log.read_text(errors="replace").splitlines()
-        return Counter(line.partition(" ERROR ")[2] for line in lines if " ERROR " in line)
+        records = _RECORD.split(self.log.read_text(errors="replace"))
+        errors = [record.strip().split("\n") for record in records if record.startswith("ERROR ")]
+        # Of a traceback the last line, which says what it was.
+        return Counter(" … ".join(dict.fromkeys((lines[0], lines[-1]))) for lines in errors)
 
     async def _keep(self) -> None:
         while True:

@@ -5,26 +5,14 @@ import itertools
 import random
 
 from chaos.client import Client
-from chaos.journal import Journal, Kind, Operation
+from chaos.journal import Journal, Operation
 
-_WORDS = (
-    "so",
-    "and",
-    "naïve",
-    "日本語",
-    "🙂",
-    "or",
-    "e\u0301t\u00e9",
-    "«maybe»",
-    "never",
-    "42",
-    "a\tb",
-    "then",
-)
+_WORDS = ("so", "and", "naïve", "日本語", "🙂", "e\u0301t\u00e9", "«maybe»", "never", "42", "a\tb", "then")
 _LONGEST_MESSAGE = 24
 _LONGEST_THREAD = 14
 _LONGEST_PAUSE = 0.3
-_ROUNDS = {"one": 46, "devices": 22, "twins": 12, "retry": 12, "repeat": 8}
+_LATE = 3
+"""From how far back a message may be answered again."""
 
 
 class Conversation:
@@ -33,54 +21,35 @@ class Conversation:
     def __init__(
         self, owner: str, name: str, client: Client, journal: Journal, chance: random.Random
     ) -> None:
-        self._owner = owner
+        self.owner = owner
+        self.client = client
+        self.journal = journal
+        self.chance = chance
         self._name = name
-        self._client = client
-        self._journal = journal
-        self._chance = chance
-        self._numbers = itertools.count(1)
+        self._messages = itertools.count(1)
         self._threads = itertools.count(1)
 
     async def run(self, over: asyncio.Event) -> None:
         """Talk until it is over; what was begun is brought to its end."""
         while not over.is_set():
-            thread = _Thread(self, f"{self._name}.{next(self._threads)}")
-            await thread.run(over)
+            await _Thread(self, f"{self._name}.{next(self._threads)}").run(over)
 
-    def plan(self, kind: Kind, thread: str, target: Operation | None = None) -> Operation:
-        """Return a new operation, noted before it is sent."""
-        text = target.text if target else self._text()
-        return self._journal.add(Operation(kind, self._owner, thread, text, target))
-
-    def _text(self) -> str:
-        words = self._chance.choices(_WORDS, k=self._chance.randint(3, _LONGEST_MESSAGE))
-        return " ".join([f"{self._name}.{next(self._numbers)}", *words])
-
-    @property
-    def client(self) -> Client:
-        return self._client
-
-    @property
-    def chance(self) -> random.Random:
-        return self._chance
-
-    def so_far(self, thread: str) -> list[Operation]:
-        """Return what was asked for in a thread."""
-        return self._journal.of(thread)
+    def text(self) -> str:
+        """Return words that nobody has sent yet."""
+        words = self.chance.choices(_WORDS, k=self.chance.randint(3, _LONGEST_MESSAGE))
+        return " ".join([f"{self._name}.{next(self._messages)}", *words])
 
 
 class _Thread:
     def __init__(self, conversation: Conversation, name: str) -> None:
-        self._conversation = conversation
-        self._name = name
+        self._all = conversation
         self._chance = conversation.chance
-        self._thread_ids: set[str] = set()
+        self._client = conversation.client
+        self._created = Operation("create", conversation.owner, name, conversation.text())
 
     async def run(self, over: asyncio.Event) -> None:
-        created = self._conversation.plan("create", self._name)
-        if not await self._conversation.client.deliver(created):
+        if not await self._send(self._all.journal.add(self._created)):
             return
-        self._thread_ids = created.thread_ids
         for _ in range(self._chance.randrange(_LONGEST_THREAD)):
             if over.is_set() or not await self._round():
                 return
@@ -88,57 +57,104 @@ class _Thread:
 
     async def _round(self) -> bool:
         """Do one thing, to its end; tell whether the conversation can go on."""
-        [kind] = self._chance.choices(list(_ROUNDS), list(_ROUNDS.values()))
-        match kind:
-            case "one":
-                return await self._send([self._message()])
-            case "devices":
-                # Two devices at once, each with messages of its own.
-                ours = [self._message() for _ in range(self._chance.randint(1, 2))]
-                return all(await asyncio.gather(self._send(ours), self._send([self._message()])))
-            case "twins":
-                # One message on two ways at once: the client thought the first one dead.
-                message = self._message()
-                return all(await asyncio.gather(self._send([message]), self._send([message])))
-            case "retry":
-                return await self._answer_again()
-            case _:
-                # A device that was away sends what it does not know to be done.
-                return await self._send([self._chance.choice(self._standing())])
+        kinds = {
+            self._one_message: 44,
+            self._two_devices: 20,
+            self._one_message_twice: 12,
+            self._answer_again: 8,
+            self._answer_again_twice: 4,
+            self._answer_again_beside_a_message: 4,
+            self._old_request: 6,
+            self._old_key: 2,
+        }
+        [kind] = self._chance.choices(list(kinds), list(kinds.values()))
+        return await kind()
 
-    def _message(self) -> Operation:
-        message = self._conversation.plan("add", self._name)
-        message.thread_ids |= self._thread_ids
-        return message
+    async def _one_message(self) -> bool:
+        return await self._send(self._message())
 
-    async def _send(self, operations: list[Operation]) -> bool:
+    async def _two_devices(self) -> bool:
+        """Two devices at once, each with messages of its own."""
+        ours = [self._message() for _ in range(self._chance.randint(1, 2))]
+        return all(await asyncio.gather(self._send(*ours), self._send(self._message())))
+
+    async def _one_message_twice(self) -> bool:
+        """One message on two ways at once: the client thought the first one dead."""
+        message = self._message()
+        return await self._at_once(message, message)
+
+    async def _answer_again(self) -> bool:
+        return await self._send(self._retry(self._target()))
+
+    async def _answer_again_twice(self) -> bool:
+        target = self._target()
+        return await self._at_once(self._retry(target), self._retry(target))
+
+    async def _answer_again_beside_a_message(self) -> bool:
+        target, beside = self._target(), self._message()
+        return await self._at_once(self._retry(target, beside), beside)
+
+    async def _old_request(self) -> bool:
+        """A device that was away sends what it does not know to be done."""
+        return await self._send(self._chance.choice(self._standing()))
+
+    async def _old_key(self) -> bool:
+        await self._client.misuse(self._created)
+        return True
+
+    async def _send(self, *operations: Operation) -> bool:
         for operation in operations:
-            if not await self._conversation.client.deliver(operation):
+            if not await self._client.deliver(operation):
                 return False
         return True
 
-    async def _answer_again(self) -> bool:
-        target = self._chance.choice(self._alone()[-3:])
-        retry = self._conversation.plan("retry", self._name, target)
-        retry.thread_ids |= self._thread_ids
-        retry.removes = tuple(
-            other for other in self._standing() if other.kind != "retry" and _is_before(target, other)
+    async def _at_once(self, *operations: Operation) -> bool:
+        return all(await asyncio.gather(*map(self._send, operations)))
+
+    def _message(self) -> Operation:
+        return self._plan(Operation("add", self._all.owner, self._created.conversation, self._all.text()))
+
+    def _retry(self, target: Operation, *beside: Operation) -> Operation:
+        behind = tuple(other for other in self._messages() if _is_before(target, other))
+        return self._plan(
+            Operation(
+                "retry",
+                self._all.owner,
+                self._created.conversation,
+                target.text,
+                target=target,
+                removes=behind,
+                may_remove=beside,
+            )
         )
-        return await self._send([retry])
+
+    def _plan(self, operation: Operation) -> Operation:
+        operation.thread_ids |= self._created.thread_ids
+        return self._all.journal.add(operation)
+
+    def _target(self) -> Operation:
+        """Return one of the last messages of which it is known what was before and what behind them."""
+        sent = self._messages()
+        alone = [
+            one
+            for one in self._standing()
+            if one.kind != "retry"
+            and all(other is one or _is_before(one, other) or _is_before(other, one) for other in sent)
+        ]
+        return self._chance.choice(alone[-_LATE:])
 
     def _standing(self) -> list[Operation]:
-        """Return the operations whose messages were not removed when an earlier one was answered again."""
-        so_far = [o for o in self._conversation.so_far(self._name) if o.ended]
-        gone = {removed for operation in so_far for removed in operation.removes}
-        return [operation for operation in so_far if operation.message not in gone]
+        """Return what came to its end, and was not removed when an earlier message was answered again."""
+        ended = [operation for operation in self._so_far() if operation.ended]
+        gone = {removed for operation in ended for removed in (*operation.removes, *operation.may_remove)}
+        return [operation for operation in ended if operation.message not in gone]
 
-    def _alone(self) -> list[Operation]:
-        """Return the messages of which it is known what was before and what behind them."""
-        sent = [operation for operation in self._standing() if operation.kind != "retry"]
+    def _messages(self) -> list[Operation]:
+        return [operation for operation in self._so_far() if operation.kind != "retry"]
+
+    def _so_far(self) -> list[Operation]:
         return [
-            one
-            for one in sent
-            if all(other is one or _is_before(one, other) or _is_before(other, one) for other in sent)
+            operation for operation in self._all.journal.of(self._created.conversation) if operation.begun
         ]
 
 

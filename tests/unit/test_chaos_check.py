@@ -271,3 +271,24 @@ def test_an_answer_again_of_unknown_outcome_leaves_both_open(story: Story) -> No
     assert story.faults() == {"stuck"}
     del story.rows[3:]
     assert story.faults() == {"stuck"}
+
+
+def test_two_answers_again_at_once_are_one_answer(story: Story) -> None:
+    one, other = retry(story, story.third), retry(story, story.third)
+    other.begun = one.begun
+    one.answer_id, other.answer_id = "ans_one", "ans_other"
+    del story.rows[3:]
+    story.store(ANSWER, story.second, item_id="ans_one")
+    assert story.complaints() == []
+    story.store(ANSWER, story.second, item_id="ans_other")
+    assert story.faults() == {"doubled"}
+
+
+def test_a_message_beside_an_answer_again_stays_or_goes_as_a_whole(story: Story) -> None:
+    again = retry(story)
+    again.may_remove, again.begun = (story.third,), story.third.begun
+    assert story.complaints() == []
+    del story.rows[4]
+    assert story.faults() == {"half-written"}
+    del story.rows[4]
+    assert story.complaints() == []
