@@ -35,6 +35,8 @@ class Options:
     users: int
     keys: bool = True
     """Without, clients do not say which request is a repeat, and the run has to fail."""
+    racing_retries: bool = False
+    """Whether an answer is asked for again also while another device does that, or sends a message."""
     word_seconds: float = 0.03
 
     @property
@@ -48,6 +50,7 @@ class Options:
         return (
             f"python -m chaos --seed {self.seed} --faults {self.faults} --seconds {self.seconds:g}"
             f" --users {self.users}{'' if self.keys else ' --without-keys'}"
+            f"{' --racing-retries' if self.racing_retries else ''}"
         )
 
 
@@ -129,5 +132,7 @@ def _conversations(users: dict[str, Ways], journal: Journal, options: Options) -
             name = f"{number}-{part}"
             chance = random.Random(f"{name} of {options.seed}")  # noqa: S311 - has to be repeatable
             client = Client(ways, journal, chance, keys=options.keys)
-            conversations.append(Conversation(owner, name, client, journal, chance))
+            conversations.append(
+                Conversation(owner, name, client, journal, chance, racing_retries=options.racing_retries)
+            )
     return conversations
