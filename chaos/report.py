@@ -19,6 +19,7 @@ def summary(outcome: Outcome) -> str:
         *(f"  {times:4} {kind}" for kind, times in sorted(outcome.faults.items())),
         f"{outcome.options.users} users, {len(operations)} operations, {len(ended)} answered",
         f"{sum(o.attempts > 1 for o in operations)} asked for more than once, {outcome.stored} items stored",
+        f"{outcome.taken_over} requests answered by another attempt than the first",
         *(f"  {times:4} {what}" for what, times in sorted(outcome.journal.counts.items())),
         *(f"logged {times} times: {line}" for line, times in sorted(outcome.logged.items())),
         f"{outcome.seconds:.0f} seconds",

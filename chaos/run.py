@@ -63,6 +63,8 @@ class Outcome:
     journal: Journal
     complaints: list[Complaint]
     stored: int
+    taken_over: int
+    """Requests whose first attempt did not get to answer them."""
     starts: int
     """How often a server was started."""
     logged: Counter[str]
@@ -95,6 +97,7 @@ async def run(options: Options, folder: Path) -> Outcome:
             *(Complaint("died", wrong) for server in opened.servers for wrong in server.wrong),
         ],
         stored=len(snapshot.rows),
+        taken_over=snapshot.taken_over,
         starts=sum(server.starts for server in opened.servers),
         logged=sum((server.errors() for server in opened.servers), Counter()),
         seconds=time.monotonic() - begun,

@@ -15,6 +15,7 @@ _PAGE = 7
 _LONGEST_TEXT = 60
 _ITEMS = "SELECT user_id, thread_id, id, position, type, payload::text FROM chat_thread_items"
 _THREADS = "SELECT user_id, id FROM chat_threads"
+_TAKEN_OVER = "SELECT count(*) FROM chat_keyed_requests WHERE attempts > 1"
 
 
 Ways = tuple[httpx.AsyncClient, ...]
@@ -58,6 +59,8 @@ class Snapshot:
     """Per owner: the threads."""
     pages: dict[tuple[str, str], Pages]
     """Per owner and thread: the items."""
+    taken_over: int = 0
+    """Requests that another attempt had to answer than the first."""
 
 
 async def take(database_url: str, users: dict[str, Ways]) -> Snapshot:
@@ -69,6 +72,7 @@ async def take(database_url: str, users: dict[str, Ways]) -> Snapshot:
             for owner, thread_id, item_id, position, kind, payload in await connection.fetch(_ITEMS)
         ]
         threads = [(row[0], row[1]) for row in await connection.fetch(_THREADS)]
+        taken_over = await connection.fetchval(_TAKEN_OVER)
     finally:
         await connection.close()
     lists, pages = {}, {}
@@ -77,7 +81,7 @@ async def take(database_url: str, users: dict[str, Ways]) -> Snapshot:
             lists[owner] = await _both_ways(up, down, "/chat/threads")
             for thread_id, _ in dict.fromkeys([*lists[owner].ascending, *lists[owner].descending]):
                 pages[owner, thread_id] = await _both_ways(up, down, f"/chat/threads/{thread_id}")
-    return Snapshot(rows, threads, lists, pages)
+    return Snapshot(rows, threads, lists, pages, taken_over)
 
 
 def _anew(way: httpx.AsyncClient) -> httpx.AsyncClient:

@@ -28,7 +28,8 @@ _SETTINGS = {
     "CHAT_ATTACHMENTS": "off",
     "CHAT_TURN_LEASE_SECONDS": str(LEASE_SECONDS),
     "CHAT_TURN_WAIT_SECONDS": str(WAIT_SECONDS),
-    "CHAT_DATABASE_RETRY_SECONDS": "3",
+    # Shorter than many an outage, so that statements are given up of which nobody knows whether they ran.
+    "CHAT_DATABASE_RETRY_SECONDS": "1.5",
     "CHAT_POOL_MAX_SIZE": "5",
     "CHAT_RATE_LIMIT": "1000000/minute",
 }
