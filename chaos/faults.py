@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 
@@ -94,6 +95,11 @@ def _lose_answer(wire: Wire, _: Fault) -> None:
     wire.lose_replies += 1
 
 
+def _lose_answers(wire: Wire, _: Fault) -> None:
+    # What is asked is done, and nobody hears of it; nor can anybody connect.
+    wire.lose_replies = sys.maxsize
+
+
 def _fronts(world: World) -> list[Wire]:
     return world.fronts
 
@@ -118,4 +124,5 @@ _HOW: dict[FaultKind, Callable[[World, Fault], Awaitable[None]]] = {
     "database's network slow": _on_wire(_backs, _slow),
     "database's network cut after some bytes": _on_wire(_backs, _cut_after),
     "database's answer lost": _on_wire(_backs, _lose_answer),
+    "database's answers all lost": _on_wire(_backs, _lose_answers),
 }

@@ -22,6 +22,7 @@ FaultKind = Literal[
     "database's network slow",
     "database's network cut after some bytes",
     "database's answer lost",
+    "database's answers all lost",
 ]
 # How often each comes in one deck.
 _DECK: dict[FaultKind, int] = {
@@ -39,7 +40,8 @@ _DECK: dict[FaultKind, int] = {
     "database's network frozen": 2,
     "database's network slow": 1,
     "database's network cut after some bytes": 1,
-    "database's answer lost": 2,
+    "database's answer lost": 1,
+    "database's answers all lost": 2,
 }
 _MOST_BYTES = 6000
 _SLOWEST_SECONDS = 0.4
