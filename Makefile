@@ -41,7 +41,7 @@ test: check ## Every check and every test, on a throwaway PostgreSQL.
 	scripts/build-pgbouncer
 	$(BIN)/pytest
 
-bench: setup ## Measure each Store call and whole turns; needs about eight minutes.
+bench: setup ## Measure each Store call and whole turns; needs about fifteen minutes.
 	$(BIN)/python -m benchmarks
 
 chaos: setup ## Break servers, database and network at random, and check what is stored; four minutes.

@@ -10,6 +10,7 @@ from app.chat.responder import Responder
 from app.chat.server import HistoryServer
 from app.chat.turns import Turns
 from app.database import Database, create_engine
+from app.events.live import Live
 from app.files.blobs import Blobs
 from app.files.carry import Handover
 from app.files.links import Links
@@ -46,13 +47,18 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
     links = Links(secret)
     blobs, visitors_blobs = _blobs(settings), Blobs.in_memory()
     sweeper = Sweeper(FileSweep(database), blobs)
+    live = Live.of(settings, database)
     accounts: NeonChatKitStore[ChatContext] = NeonChatKitStore(
-        engine, retry_seconds=settings.chat_database_retry_seconds, deleted=sweeper.kick
+        engine,
+        retry_seconds=settings.chat_database_retry_seconds,
+        deleted=sweeper.kick,
+        announcer=live.accounts_announcer,
     )
     visitors: MemoryStore[ChatContext] = MemoryStore(
         max_bytes=settings.chat_memory_max_bytes,
         idle_seconds=settings.chat_memory_idle_seconds,
         drop_file=visitors_blobs.drop,
+        announcer=live.visitors_announcer,
     )
 
     def server(store: ChatStore[ChatContext], place: Blobs, home: str) -> HistoryServer:
@@ -92,6 +98,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
             settings.chat_rate_limit_newcomers,
             settings.redis_url,
         ),
+        live=live,
     )
 
 

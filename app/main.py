@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 
-from app.api import attachments, chatkit, docs, feedback, health, me, threads, turns
+from app.api import attachments, chatkit, docs, events, feedback, health, me, threads, turns
 from app.api.auth_proxy import auth_proxy_router
 from app.api.demo import demo_router
 from app.api.errors import add_error_handlers
@@ -26,6 +26,7 @@ _ROUTERS = (
     chatkit.router,
     threads.router,
     turns.router,
+    events.router,
     feedback.router,
     attachments.router,
     me.router,

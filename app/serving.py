@@ -7,6 +7,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.chat.turns import Turns
+from app.events.live import Live
 from app.logs import configure_logs
 
 PATIENCE_SECONDS = 5.0
@@ -17,13 +18,16 @@ _GRACE_SECONDS = 10
 class Server(uvicorn.Server):
     """A server that, told to stop, lets answers go on for a while, then ends and stores them."""
 
-    def __init__(self, config: uvicorn.Config, turns: Turns, patience: float) -> None:
+    def __init__(self, config: uvicorn.Config, turns: Turns, live: Live, patience: float) -> None:
         super().__init__(config)
         self._turns = turns
+        self._live = live
         self._patience = patience
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more requests, and wait for those there are."""
+        # Streams of changes have no end of their own, and their clients come back to another process.
+        self._live.end()
         closing = asyncio.create_task(self._turns.close(self._patience))
         await super().shutdown(sockets)
         await closing
@@ -47,4 +51,5 @@ def server_for(
         server_header=False,
         timeout_graceful_shutdown=int(patience) + _GRACE_SECONDS,
     )
-    return Server(config, app.state.services.turns, patience)
+    services = app.state.services
+    return Server(config, services.turns, services.live, patience)

@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     database_url: str = Field(repr=False)
     """Where conversations live: the URL that Neon's console copies, or another PostgreSQL URL."""
     database_url_unpooled: str | None = Field(default=None, repr=False)
-    """The direct host, for migrations; DATABASE_URL when not set."""
+    """The direct host, for migrations and live sync; DATABASE_URL when not set."""
     chat_pool_min_size: Annotated[int, Field(ge=0)] = 2
     """Connections opened at start."""
     chat_pool_max_size: PositiveInt = 10
@@ -122,7 +122,12 @@ class Settings(BaseSettings):
     chat_turn_wait_seconds: PositiveFloat = 20.0
     """How long a repeated request waits for an answer that another process is writing, before it is a 409."""
     redis_url: str | None = Field(default=None, repr=False)
-    """Where the processes of one service count requests together; each counts its own unless set."""
+    """Where the processes of one service count requests together, and tell each other of changes; each
+    counts its own, and PostgreSQL tells of changes, unless set."""
+    chat_max_event_streams: PositiveInt = 20
+    """Devices and windows of one owner that may follow changes at once, per process."""
+    chat_events_seconds: PositiveFloat = 3600.0
+    """How long a stream of changes lasts at most; then the device comes back, perhaps to another process."""
 
     cors_allowed_origins: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """Other origins whose pages may call this server, separated by commas; never `*`."""

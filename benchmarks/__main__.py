@@ -11,11 +11,11 @@ import uvloop
 
 from app.database.embedded import EmbeddedPostgres
 from app.database.migrations import migrate
-from benchmarks import breakdown, growth, over_http, session_calls, store_calls, turns
+from benchmarks import breakdown, events, growth, over_http, session_calls, store_calls, turns
 from benchmarks.cases import seed
 from benchmarks.charts import Report
 
-_PARTS = ["calls", "turns", "http"]
+_PARTS = ["calls", "turns", "events", "http"]
 _LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "uvloop": uvloop.new_event_loop,
     "asyncio": asyncio.new_event_loop,
@@ -98,6 +98,8 @@ async def _measure(part: str, url: str, options: argparse.Namespace) -> list[Rep
     if part == "turns":
         load = {"users": options.users, "words": options.words, "scale": options.scale}
         return [await turns.run(url, **load), await breakdown.run(url, **load)]
+    if part == "events":
+        return [await events.run(url, users=max(options.users), words=options.words, scale=options.scale)]
     if part == "http":
         return [await over_http.run(options.scale)]
     return [await growth.run(url, rows=options.rows)]

@@ -63,7 +63,7 @@ class Probe:
 
     def arguments(self, place: "Place") -> list[Any]:
         """Return the values in the statement's order."""
-        values = self.values(place) | {"owner": _OWNER, "thread": place.thread}
+        values = self.values(place) | {"owner": _OWNER, "thread": place.thread, "note": None}
         return self.statement.arguments(values)
 
 
@@ -141,6 +141,8 @@ class Session:
 
 
 def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
     if isinstance(value, list):
         return f"ARRAY[{', '.join(_literal(member) for member in value)}]"
     return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"

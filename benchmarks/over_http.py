@@ -43,7 +43,7 @@ async def run(scale: float) -> Report:
 
 @asynccontextmanager
 async def _demo() -> AsyncIterator[httpx.AsyncClient]:
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="chatkit-neon-bench-") as folder:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "app.cli", "demo", "--data", folder, "--port", str(port)),
@@ -60,7 +60,8 @@ async def _demo() -> AsyncIterator[httpx.AsyncClient]:
             await process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 

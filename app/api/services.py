@@ -12,6 +12,8 @@ from app.chat.leases import LeaseKeeper
 from app.chat.server import HistoryServer
 from app.chat.turns import Turns
 from app.database import Database
+from app.events import Feed
+from app.events.live import Live
 from app.files.carry import Handover
 from app.files.links import Links
 from app.files.sweep import Sweeper
@@ -46,6 +48,7 @@ class Services:
     exactly_once: ExactlyOnce
     leases: LeaseKeeper
     limits: RateLimits
+    live: Live
 
     async def start(self) -> None:
         """Connect, as far as others answer; begin what runs in the background."""
@@ -59,6 +62,7 @@ class Services:
         # Under app.serving they have ended by now; under another server they end here.
         await self.turns.close(0)
         await self.leases.stop()
+        await self.live.close()
         await self.sweeper.stop()
         await self.limits.aclose()
         if self.keys is not None:
@@ -68,6 +72,10 @@ class Services:
     def server_for(self, caller: Caller) -> HistoryServer:
         """Return the ChatKit server with this caller's conversations."""
         return self.visitors if caller.kind == "session" else self.accounts
+
+    def feed_for(self, caller: Caller) -> Feed:
+        """Return what tells of changes in this caller's conversations."""
+        return self.live.visitors if caller.kind == "session" else self.live.accounts
 
     def store_for(self, caller: Caller) -> ChatStore[ChatContext]:
         """Return the store with this caller's conversations."""

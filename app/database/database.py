@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -29,13 +30,26 @@ class Database:
     come again is StatementFailed.
     """
 
-    def __init__(self, engine: AsyncEngine, *, retry_seconds: float = DEFAULT_RETRY_SECONDS) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        retry_seconds: float = DEFAULT_RETRY_SECONDS,
+        repeated: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> None:
+        """Run statements on an engine.
+
+        `repeated` is called with the values of a write that was run again: what it returns may be
+        of the second time, while the first was committed and its answer lost.
+        """
         self._retry_seconds = retry_seconds
+        self._repeated = repeated
         self._pool = FairPool.of(engine)
 
     async def read(self, statement: Statement, **values: Any) -> list[asyncpg.Record]:
         """Return the rows of a statement that changes nothing."""
-        return await self._run(statement, statement.arguments(values))
+        rows, _ = await self._run(statement, statement.arguments(values))
+        return rows
 
     async def write(self, statement: Statement, **values: Any) -> list[asyncpg.Record]:
         """Return the rows of a statement that writes, finishing it even when the caller's scope is cancelled.
@@ -45,19 +59,22 @@ class Database:
         """
         arguments = statement.arguments(values)
         with anyio.CancelScope(shield=True):
-            rows = await self._run(statement, arguments)
-        return rows  # noqa: RET504 - by its type the scope may swallow an exception; a shield does not
+            rows, is_first = await self._run(statement, arguments)
+        if not is_first:
+            self._repeated(values)
+        return rows
 
     async def warm(self, connections: int) -> None:
         """Open some connections ahead of the first request; a database that does not answer is no error."""
         await self._pool.warm(connections)
 
-    async def _run(self, statement: Statement, arguments: list[Any]) -> list[asyncpg.Record]:
+    async def _run(self, statement: Statement, arguments: list[Any]) -> tuple[list[asyncpg.Record], bool]:
+        """Return the rows, and whether they are those of the first attempt."""
         deadline = time.monotonic() + self._retry_seconds
-        delay = _FIRST_DELAY
+        delay, is_first = _FIRST_DELAY, True
         while True:
             try:
-                return await self._attempt(statement, arguments, deadline)
+                return await self._attempt(statement, arguments, deadline), is_first
             except Exception as error:
                 if not is_transient(error):
                     if (told := told_by_driver(error)) is not None:
@@ -67,6 +84,7 @@ class Database:
                     raise StoreUnavailable(
                         "The conversation store cannot be reached right now. Please try again in a moment."
                     ) from error
+            is_first = False
             # Jitter: everybody lost their connection in the same instant.
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
             delay = min(delay * 2, _LONGEST_DELAY)

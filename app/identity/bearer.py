@@ -1,6 +1,7 @@
 """Bearer tokens: a signed statement of who the user is."""
 
-from typing import Protocol
+import time
+from typing import NamedTuple, Protocol
 
 import jwt
 
@@ -19,6 +20,14 @@ class KeySource(Protocol):
         """Return the key that this token says it was signed with. Raises jwt.PyJWTError."""
 
 
+class Bearer(NamedTuple):
+    """Whom a token is for."""
+
+    user_id: str
+    expires_at: float
+    """Until when, in seconds since 1970."""
+
+
 class BearerTokens:
     """Checks tokens of one issuer for one audience; clocks may differ by `leeway` seconds."""
 
@@ -30,8 +39,8 @@ class BearerTokens:
         self._audience = audience
         self._leeway = leeway
 
-    async def user_of(self, token: str) -> str:
-        """Return the user id a token is for.
+    async def user_of(self, token: str) -> Bearer:
+        """Return whom a token is for.
 
         Raises Unauthorized, which says nothing of the reason, and IssuerUnavailable.
         """
@@ -52,7 +61,9 @@ class BearerTokens:
         subject = claims["sub"]
         if not is_storable(subject) or is_visitor(subject):
             raise Unauthorized("The sign-in token names no usable user id.")
-        return str(subject)
+        expires_at = float(int(claims["exp"]))
+        # One that is taken although its time is over, since clocks differ, is good for that long.
+        return Bearer(str(subject), expires_at + (self._leeway if expires_at <= time.time() else 0.0))
 
 
 class Issuers:
@@ -64,8 +75,8 @@ class Issuers:
     def __bool__(self) -> bool:
         return bool(self._known)
 
-    async def user_of(self, token: str) -> str:
-        """Return the user id a token is for; see BearerTokens."""
+    async def user_of(self, token: str) -> Bearer:
+        """Return whom a token is for; see BearerTokens."""
         try:
             issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
         except (jwt.PyJWTError, ValueError):

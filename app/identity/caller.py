@@ -49,6 +49,8 @@ class Caller:
     """What the browser is to keep as a cookie from now on."""
     is_new: bool = False
     """Whether this visitor began with this request."""
+    expires_at: float | None = None
+    """Until when the caller's token is good, in seconds since 1970; None without a token."""
 
 
 class Identity:
@@ -78,7 +80,8 @@ class Identity:
             raise Unauthorized("The Authorization header is not a bearer token. Please sign in again.")
         if not self._issuers:
             raise Unauthorized("This server does not know any issuer of sign-in tokens.")
-        return Caller(await self._issuers.user_of(token.strip()), "account")
+        bearer = await self._issuers.user_of(token.strip())
+        return Caller(bearer.user_id, "account", expires_at=bearer.expires_at)
 
     async def claimable(self, credentials: Credentials) -> list[Caller]:
         """Return all whom a browser was before its user signed in. Raises InvalidRequest."""

@@ -33,6 +33,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from app.database import Database, Statement
 from app.errors import LeaseLost, RecordNotFound
 from app.models import Attachment, Thread, ThreadItem
+from app.repositories.announcing import SILENT, Announcer, announced, kind_is
 from app.repositories.files import attachments_gone
 from app.repositories.holding import HELD
 from app.repositories.rows import Hold, ItemRow, Order, Slice, slice_of
@@ -117,10 +118,16 @@ def _put(*also: ColumnElement[bool], turn: ColumnElement[Any]) -> tuple[CTE, Ret
         ),
         include_defaults=False,
     )
-    put: ReturningInsert[Any] = new.on_conflict_do_update(
+    upsert = new.on_conflict_do_update(
         index_elements=[ThreadItem.user_id, ThreadItem.thread_id, ThreadItem.id],
         set_={"type": new.excluded.type, "payload": new.excluded.payload},
-    ).returning(literal_column("1"))
+    )
+    # One that was here keeps its position; only a new one has that which was just taken.
+    happened = case(
+        (ThreadItem.position == select(thread.c.last_position).scalar_subquery(), kind_is("item.added")),
+        else_=kind_is("item.replaced"),
+    )
+    put: ReturningInsert[Any] = upsert.returning(happened, announced(happened, _THREAD, _ITEM))
     return thread, put
 
 
@@ -170,13 +177,35 @@ PAGES = {
 }
 
 _FILES_OF_THREAD = (Attachment.user_id == _OWNER, Attachment.thread_id == _THREAD)
+
+
+def _touched(condition: ColumnElement[bool]) -> CTE:
+    """Lock the thread's row, before its items as always, and change it: polling sees the delete by that.
+
+    The position that is skipped is a hole like those that deletes leave.
+    """
+    return (
+        update(Thread)
+        .where(Thread.user_id == _OWNER, Thread.id == _THREAD, condition)
+        .values(last_position=Thread.last_position + literal_column("1"))
+        .returning(Thread.id)
+        .cte("touched")
+    )
+
+
+_with_item = _touched(position_of(_ITEM).is_not(None))
 # With both the id and the position given, either index finds the one row.
 DELETE = Statement(
     "items.delete",
     delete(ThreadItem)
-    .where(*_IN_THREAD, ThreadItem.id == _ITEM, ThreadItem.position == position_of(_ITEM))
+    .where(
+        *_IN_THREAD,
+        ThreadItem.id == _ITEM,
+        ThreadItem.position == position_of(_ITEM),
+        exists(select(_with_item.c.id)),
+    )
     .add_cte(*attachments_gone(*_FILES_OF_THREAD, Attachment.item_id == _ITEM))
-    .returning(literal_column("1")),
+    .returning(literal_column("1"), announced(kind_is("item.removed"), _THREAD, _ITEM)),
 )
 
 _locked_thread = (
@@ -186,20 +215,21 @@ _locked_thread = (
     .cte("locked_thread")
 )
 
+_is_behind = (
+    *_IN_THREAD,
+    ThreadItem.position > position_of(_ITEM),
+    ThreadItem.position <= bindparam("until", type_=BigInteger),
+)
+_with_more = _touched(exists(select(literal_column("1")).select_from(ThreadItem).where(*_is_behind)))
 _behind = (
     delete(ThreadItem)
-    .where(
-        *_IN_THREAD,
-        ThreadItem.position > position_of(_ITEM),
-        ThreadItem.position <= bindparam("until", type_=BigInteger),
-        exists(select(_locked_thread.c.id)),
-    )
+    .where(*_is_behind, exists(select(_with_more.c.id)))
     .returning(ThreadItem.id, ThreadItem.position)
     .cte("behind")
 )
 DELETE_AFTER = Statement(
     "items.delete_after",
-    select(_behind.c.id)
+    select(_behind.c.id, announced(kind_is("item.removed"), _THREAD, _behind.c.id))
     .order_by(_behind.c.position)
     .add_cte(*attachments_gone(*_FILES_OF_THREAD, Attachment.item_id.in_(select(_behind.c.id)))),
 )
@@ -262,11 +292,12 @@ class ItemRepository:
     Each method is one statement in one round trip, safe to send twice.
     """
 
-    __slots__ = ("_database", "_user_id")
+    __slots__ = ("_announcer", "_database", "_user_id")
 
-    def __init__(self, database: Database, user_id: str) -> None:
+    def __init__(self, database: Database, user_id: str, announcer: Announcer = SILENT) -> None:
         self._database = database
         self._user_id = user_id
+        self._announcer = announcer
 
     async def put(self, thread_id: str, item: ItemRow, hold: Hold | None = None) -> None:
         """Append an item, or replace the payload of the one with its id, which keeps its place.
@@ -285,9 +316,11 @@ class ItemRepository:
             type_=item.type,
             payload_=item.payload,
             files=item.files,
+            note=self._announcer.note(self._user_id),
             **(hold.values(item.id) if hold is not None else {}),
         )
         if rows:
+            self._announcer.tell(self._user_id, rows[0][0], thread_id, item.id)
             return
         if hold is not None and await self._database.read(
             _STILL_THERE, owner=self._user_id, thread=thread_id
@@ -320,7 +353,13 @@ class ItemRepository:
 
     async def delete(self, thread_id: str, item_id: str) -> bool:
         """Delete an item; tell whether it was there."""
-        return bool(await self._database.write(DELETE, owner=self._user_id, thread=thread_id, item=item_id))
+        note = self._announcer.note(self._user_id)
+        rows = await self._database.write(
+            DELETE, owner=self._user_id, thread=thread_id, item=item_id, note=note
+        )
+        if rows:
+            self._announcer.tell(self._user_id, "item.removed", thread_id, item_id)
+        return bool(rows)
 
     async def delete_after(self, thread_id: str, item_id: str, *, until: int | None = None) -> list[str]:
         """Delete everything added behind an item and return the ids, oldest first; nothing behind none.
@@ -333,7 +372,10 @@ class ItemRepository:
             thread=thread_id,
             item=item_id,
             until=_LAST if until is None else until,
+            note=self._announcer.note(self._user_id),
         )
+        for row in rows:
+            self._announcer.tell(self._user_id, "item.removed", thread_id, row[0])
         return [row[0] for row in rows]
 
     async def save_feedback(self, thread_id: str, item_ids: Collection[str], kind: str) -> None:

@@ -1,7 +1,9 @@
 """All of an owner's data at once: taking over a visitor's, and erasing it."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import asyncpg
 from sqlalchemy import (
     CTE,
     ColumnElement,
@@ -22,6 +24,7 @@ from sqlalchemy.orm import aliased
 
 from app.database import Database, Statement
 from app.models import Attachment, Claim, KeyedRequest, Thread, ThreadItem
+from app.repositories.announcing import NOTE, SILENT, Announcer, announced, kind_is
 from app.repositories.files import attachments_gone
 
 _OWNER: ColumnElement[str] = bindparam("owner", type_=Text)
@@ -44,9 +47,21 @@ class Counts(NamedTuple):
         return Counts(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
+def counts_in(rows: Sequence[asyncpg.Record]) -> Counts:
+    """Return the counts that a statement begins its one row with."""
+    threads, items, attachments, *_ = rows[0]
+    return Counts(threads, items, attachments)
+
+
 def count_of(rows: CTE) -> ScalarSelect[int]:
     """Return the number of rows of a part of a statement."""
     return select(func.count()).select_from(rows).scalar_subquery()
+
+
+def resync_if(*rows: CTE, to: ColumnElement[str] = NOTE) -> ColumnElement[Any]:
+    """Return the column that announces `resync` if any of these parts of the statement has written rows."""
+    written = or_(*(exists(select(literal_column("1")).select_from(part)) for part in rows))
+    return announced(kind_is("resync"), to=to, when=written)
 
 
 def _claim() -> Select[*tuple[Any, ...]]:
@@ -75,7 +90,13 @@ def _claim() -> Select[*tuple[Any, ...]]:
         index_elements=[Claim.user_id],
         set_={"account_id": noted.excluded.account_id, "claimed_at": func.clock_timestamp()},
     ).cte("claims")
-    return select(count_of(threads), count_of(items), count_of(attachments)).add_cte(claims)
+    return select(
+        count_of(threads),
+        count_of(items),
+        count_of(attachments),
+        resync_if(threads),
+        resync_if(threads, to=bindparam("visitors_note", type_=Text)),
+    ).add_cte(claims)
 
 
 def _claim_requests() -> Statement:
@@ -113,7 +134,7 @@ def _erase() -> Select[*tuple[Any, ...]]:
         .returning(literal_column("1"))
         .cte("threads")
     )
-    return select(count_of(threads), count_of(items), count_of(gone)).add_cte(removals)
+    return select(count_of(threads), count_of(items), count_of(gone), resync_if(threads)).add_cte(removals)
 
 
 def _erase_files() -> Select[*tuple[Any, ...]]:
@@ -141,20 +162,30 @@ ERASE_REQUESTS = Statement(
 class OwnerRepository:
     """All that one owner has."""
 
-    __slots__ = ("_database", "_user_id")
+    __slots__ = ("_announcer", "_database", "_user_id")
 
-    def __init__(self, database: Database, user_id: str) -> None:
+    def __init__(self, database: Database, user_id: str, announcer: Announcer = SILENT) -> None:
         self._database = database
         self._user_id = user_id
+        self._announcer = announcer
 
     async def claim(self, visitor: str) -> Counts:
         """Take over all that a visitor has, all or nothing; nothing when it was taken over before.
 
         Raises StatementFailed (unique violation) when this owner has a thread of the same id.
         """
-        rows = await self._database.write(CLAIM, owner=self._user_id, visitor=visitor)
+        rows = await self._database.write(
+            CLAIM,
+            owner=self._user_id,
+            visitor=visitor,
+            note=self._announcer.note(self._user_id),
+            visitors_note=self._announcer.note(visitor),
+        )
         await self.claim_requests(visitor)
-        return Counts(*rows[0])
+        if (counts := counts_in(rows)).threads:
+            self._announcer.tell(self._user_id, "resync")
+            self._announcer.tell(visitor, "resync")
+        return counts
 
     async def claim_requests(self, visitor: str) -> None:
         """Take over a visitor's keyed requests.
@@ -176,10 +207,12 @@ class OwnerRepository:
         because its connection died is not counted.
         """
         total = Counts()
+        note = self._announcer.note(self._user_id)
         while True:
-            rows = await self._database.write(ERASE, owner=self._user_id)
-            if (step := Counts(*rows[0])) == Counts():
+            rows = await self._database.write(ERASE, owner=self._user_id, note=note)
+            if (step := counts_in(rows)) == Counts():
                 break
+            self._announcer.tell(self._user_id, "resync")
             total = total.plus(step)
         files = await self._database.write(ERASE_FILES, owner=self._user_id)
         await self._database.write(ERASE_REQUESTS, owner=self._user_id)

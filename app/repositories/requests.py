@@ -36,6 +36,7 @@ from sqlalchemy.dialects.postgresql import array, insert
 from app.database import Database, Statement
 from app.errors import RecordNotFound
 from app.models import Claim, KeyedRequest, Thread, ThreadItem
+from app.repositories.announcing import SILENT, Announcer, announced, kind_is
 from app.repositories.items import position_of
 from app.repositories.rows import ThreadRow
 
@@ -53,6 +54,7 @@ _NOW = func.clock_timestamp()
 _LEASE_END = _NOW + bindparam("lease", type_=Interval)
 _ONE: ColumnElement[Any] = literal_column("1")
 _DONE: ColumnElement[Any] = literal_column("'done'")
+_REMOVED = announced(kind_is("item.removed"), _THREAD, cast(ThreadItem.id, Text))
 _STOPPED: ColumnElement[Any] = literal_column("'stopped'")
 # Items of one answer lie together, but for what others add meanwhile; behind them may be a hundred
 # thousand items by now. Only an answer that was given again much later is looked for among all.
@@ -189,7 +191,7 @@ def _begin_thread() -> Select[Any]:
     leased = _leased(select(_THREAD.label("thread_id"), since.label("since"), outcome.label("outcome")))
     json_of = {name: cast(bindparam(name, type_=Text), JSON) for name in ("payload_", "metadata_")}
     # With the first attempt only: a thread that is not there at a later one was deleted meanwhile.
-    thread = (
+    added = (
         insert(Thread)
         .from_select(
             ["user_id", "id", "title", "status", "payload", "metadata"],
@@ -204,9 +206,11 @@ def _begin_thread() -> Select[Any]:
             include_defaults=False,
         )
         .on_conflict_do_nothing(index_elements=[Thread.user_id, Thread.id])
-        .cte("thread")
+        .returning(_ONE)
+        .cte("added")
     )
-    return select(_known(leased)).add_cte(thread)
+    is_new = exists(select(_ONE).select_from(added))
+    return select(_known(leased), announced(kind_is("thread.created"), _THREAD, when=is_new))
 
 
 def _begin_turn() -> Select[Any]:
@@ -255,7 +259,7 @@ def _clear() -> Statement:
             ThreadItem.turn == _TURN,
             ThreadItem.id != _TURN,
         )
-        .returning(ThreadItem.id),
+        .returning(ThreadItem.id, _REMOVED),
     )
 
 
@@ -411,7 +415,7 @@ DROP = Statement(
         ThreadItem.position > position_of(_MESSAGE),
         ThreadItem.turn == func.any(bindparam("turns", type_=ARRAY(Text))),
     )
-    .returning(ThreadItem.id),
+    .returning(ThreadItem.id, _REMOVED),
 )
 FIND = Statement("requests.find", select(literal_column("false"), *_COLUMNS).where(*_IS_IT))
 RENEW = _renew()
@@ -421,11 +425,12 @@ PRUNE = _prune()
 class RequestRepository:
     """One owner's keyed requests. Each method is one statement, safe to send twice."""
 
-    __slots__ = ("_database", "_user_id")
+    __slots__ = ("_announcer", "_database", "_user_id")
 
-    def __init__(self, database: Database, user_id: str) -> None:
+    def __init__(self, database: Database, user_id: str, announcer: Announcer = SILENT) -> None:
         self._database = database
         self._user_id = user_id
+        self._announcer = announcer
 
     async def begin_thread(self, thread: ThreadRow, asked: Asked) -> Standing:
         """Take a request and insert its thread, or tell who has it or how it ended.
@@ -441,7 +446,11 @@ class RequestRepository:
             payload_=thread.payload,
             metadata_=thread.metadata,
         )
-        return Standing(*rows[0])
+        *columns, _ = rows[0]
+        standing = Standing(*columns)
+        if standing.is_mine and standing.attempts == 1:
+            self._announcer.tell(self._user_id, "thread.created", thread.id)
+        return standing
 
     async def begin_turn(self, thread_id: str, asked: Asked) -> tuple[str, str, Standing | None]:
         """Take a request in a thread, or tell who has it; return the thread's payload and metadata, too.
@@ -484,12 +493,18 @@ class RequestRepository:
             "turn": asked.turn,
             "item": asked.turn,
             "is_message": asked.is_message,
+            "note": self._announcer.note(self._user_id),
             **values,
         }
 
     async def clear(self, thread_id: str, asked: Asked) -> list[str]:
         """Delete what earlier attempts left of their answer; return the ids. Nothing unless it is held."""
         rows = await self._database.write(CLEAR, **self._values(asked, thread=thread_id))
+        return self._removed(thread_id, rows)
+
+    def _removed(self, thread_id: str, rows: Sequence[asyncpg.Record]) -> list[str]:
+        for row in rows:
+            self._announcer.tell(self._user_id, "item.removed", thread_id, row[0])
         return [row[0] for row in rows]
 
     async def finish(self, asked: Asked, outcome: str, result: str | None) -> bool:
@@ -538,9 +553,14 @@ class RequestRepository:
     async def drop(self, thread_id: str, turns: Sequence[str]) -> list[str]:
         """Delete the answers of turns, none before the first of them, and return the ids."""
         rows = await self._database.write(
-            DROP, owner=self._user_id, thread=thread_id, item=turns[0], turns=turns
+            DROP,
+            owner=self._user_id,
+            thread=thread_id,
+            item=turns[0],
+            turns=turns,
+            note=self._announcer.note(self._user_id),
         )
-        return [row[0] for row in rows]
+        return self._removed(thread_id, rows)
 
     async def find(self, request_id: str) -> Standing | None:
         """Return a request as it stands; None when it is not known."""

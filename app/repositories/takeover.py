@@ -29,7 +29,8 @@ from sqlalchemy.types import TypeEngine
 
 from app.database import Database, Statement
 from app.models import Attachment, FileRemoval, KeyedRequest, Thread, ThreadItem
-from app.repositories.owners import Counts, count_of
+from app.repositories.announcing import SILENT, Announcer
+from app.repositories.owners import Counts, count_of, counts_in, resync_if
 
 Columns = dict[str, TypeEngine[Any]]
 _OWNER: ColumnElement[str] = bindparam("owner", type_=Text)
@@ -221,7 +222,9 @@ def _take_in() -> Select[*tuple[Any, ...]]:
         .where(FileRemoval.user_id == _OWNER, FileRemoval.file_key.in_(select(files.c.key)))
         .cte("bound")
     )
-    return select(count_of(threads), count_of(items), count_of(files)).add_cte(bound, _requests())
+    return select(count_of(threads), count_of(items), count_of(files), resync_if(threads, items)).add_cte(
+        bound, _requests()
+    )
 
 
 def _requests() -> CTE:
@@ -246,11 +249,12 @@ TAKE_IN = Statement("takeover.take_in", _take_in())
 class TakeoverRepository:
     """Takes in conversations for one owner."""
 
-    __slots__ = ("_database", "_user_id")
+    __slots__ = ("_announcer", "_database", "_user_id")
 
-    def __init__(self, database: Database, user_id: str) -> None:
+    def __init__(self, database: Database, user_id: str, announcer: Announcer = SILENT) -> None:
         self._database = database
         self._user_id = user_id
+        self._announcer = announcer
 
     async def take_in(self, copies: Copies) -> Counts:
         """Insert threads with their items and attachments, all or nothing, and return how many were new.
@@ -264,5 +268,8 @@ class TakeoverRepository:
             | _arrays("files", _ATTACHMENT_COLUMNS, copies.attachments)
             | _arrays("requests", _REQUEST_COLUMNS, copies.requests)
         )
-        rows = await self._database.write(TAKE_IN, owner=self._user_id, **values)
-        return Counts(*rows[0])
+        note = self._announcer.note(self._user_id)
+        rows = await self._database.write(TAKE_IN, owner=self._user_id, note=note, **values)
+        if (counts := counts_in(rows)).threads or counts.items:
+            self._announcer.tell(self._user_id, "resync")
+        return counts

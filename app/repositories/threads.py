@@ -32,6 +32,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.database import Database, Statement
 from app.errors import LeaseLost, RecordNotFound
 from app.models import Attachment, Thread, ThreadItem
+from app.repositories.announcing import SILENT, Announcer, announced, kind_is
 from app.repositories.files import attachments_gone
 from app.repositories.holding import HELD
 from app.repositories.rows import Hold, Order, Slice, ThreadChanges, ThreadRow, slice_of
@@ -94,6 +95,10 @@ _new = insert(Thread).values(
     payload=_json("payload_"),
     thread_metadata=_json("metadata_"),
 )
+# PostgreSQL's mark of a row that was here before: one that was just inserted has never been locked.
+_happened = case(
+    (literal_column("chat_threads.xmax = 0"), kind_is("thread.created")), else_=kind_is("thread.updated")
+)
 PUT = Statement(
     "threads.put",
     _new.on_conflict_do_update(
@@ -104,7 +109,7 @@ PUT = Statement(
             "payload": _new.excluded.payload,
             "metadata": _new.excluded.metadata,
         },
-    ),
+    ).returning(_happened, announced(_happened, _THREAD)),
 )
 
 _change = (
@@ -122,16 +127,21 @@ _change = (
         thread_metadata=_merged(Thread.thread_metadata, "metadata_", "metadata_keys"),
     )
 )
-CHANGE = Statement("threads.change", _change.returning(literal_column("1")))
+_told = announced(kind_is("thread.updated"), _THREAD)
+CHANGE = Statement("threads.change", _change.returning(literal_column("1"), _told))
 CHANGE_IN_TURN = Statement(
-    "threads.change_in_turn", _change.where(exists(select(HELD.c.id))).returning(literal_column("1"))
+    "threads.change_in_turn",
+    _change.where(exists(select(HELD.c.id))).returning(literal_column("1"), _told),
 )
 
 # Items go by the foreign key's cascade, attachments by name.
 _attachments = attachments_gone(Attachment.user_id == _OWNER, Attachment.thread_id == _THREAD)
 DELETE = Statement(
     "threads.delete",
-    delete(Thread).where(*_IS_IT).add_cte(*_attachments).returning(literal_column("1")),
+    delete(Thread)
+    .where(*_IS_IT)
+    .add_cte(*_attachments)
+    .returning(literal_column("1"), announced(kind_is("thread.deleted"), _THREAD)),
 )
 
 PAGES = {
@@ -209,11 +219,12 @@ class ThreadRepository:
     Each method is one statement in one round trip, safe to send twice.
     """
 
-    __slots__ = ("_database", "_user_id")
+    __slots__ = ("_announcer", "_database", "_user_id")
 
-    def __init__(self, database: Database, user_id: str) -> None:
+    def __init__(self, database: Database, user_id: str, announcer: Announcer = SILENT) -> None:
         self._database = database
         self._user_id = user_id
+        self._announcer = announcer
 
     async def get(self, thread_id: str) -> tuple[str, str]:
         """Return a thread's payload and its metadata. Raises RecordNotFound."""
@@ -225,7 +236,7 @@ class ThreadRepository:
 
     async def put(self, thread: ThreadRow) -> None:
         """Insert a thread, or replace all that is stored of it but its items."""
-        await self._database.write(
+        rows = await self._database.write(
             PUT,
             owner=self._user_id,
             thread=thread.id,
@@ -233,7 +244,9 @@ class ThreadRepository:
             status_=thread.status,
             payload_=thread.payload,
             metadata_=thread.metadata,
+            note=self._announcer.note(self._user_id),
         )
+        self._announcer.tell(self._user_id, rows[0][0], thread.id)
 
     async def change(self, thread_id: str, changes: ThreadChanges, hold: Hold | None = None) -> None:
         """Change what `changes` names and nothing else; never inserts.
@@ -256,6 +269,7 @@ class ThreadRepository:
                 payload_keys=changes.payload_keys,
                 metadata_=changes.metadata,
                 metadata_keys=changes.metadata_keys,
+                note=self._announcer.note(self._user_id),
                 **(hold.values() if hold is not None else {}),
             )
             if not rows and hold is not None:
@@ -264,6 +278,8 @@ class ThreadRepository:
                     raise LeaseLost
         if not rows:
             raise _no_such_thread()
+        if changes:
+            self._announcer.tell(self._user_id, "thread.updated", thread_id)
 
     async def page(self, *, after: str | None, limit: int, order: Order) -> Slice:
         """Return up to `limit` threads by last activity; rows are id, payload, metadata.
@@ -301,7 +317,11 @@ class ThreadRepository:
 
     async def delete(self, thread_id: str) -> bool:
         """Delete a thread with its items and attachments; tell whether it was there."""
-        return bool(await self._database.write(DELETE, owner=self._user_id, thread=thread_id))
+        note = self._announcer.note(self._user_id)
+        rows = await self._database.write(DELETE, owner=self._user_id, thread=thread_id, note=note)
+        if rows:
+            self._announcer.tell(self._user_id, "thread.deleted", thread_id)
+        return bool(rows)
 
 
 def _no_such_thread() -> RecordNotFound:

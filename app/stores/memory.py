@@ -11,6 +11,7 @@ from typing import cast
 from chatkit.store import NotFoundError
 from chatkit.types import FeedbackKind, Page, ThreadItem, ThreadMetadata
 
+from app.repositories.announcing import SILENT, Announcer, Kind
 from app.repositories.owners import Counts
 from app.repositories.rows import Order
 from app.repositories.takeover import Copies
@@ -70,8 +71,12 @@ class MemoryStore(MemoryRequests[ContextT]):
         idle_seconds: float = 12 * 3600.0,
         clock: Callable[[], float] = time.monotonic,
         drop_file: Callable[[str], None] = lambda _: None,
+        announcer: Announcer = SILENT,
     ) -> None:
-        """Keep sessions within these bounds; `drop_file` is told which bytes nobody needs any more."""
+        """Keep sessions within these bounds.
+
+        `drop_file` is told which bytes nobody needs any more, `announcer` what changed.
+        """
         super().__init__(
             Sessions(
                 max_sessions=max_sessions,
@@ -81,8 +86,10 @@ class MemoryStore(MemoryRequests[ContextT]):
                 idle_seconds=idle_seconds,
                 clock=clock,
                 drop_file=drop_file,
+                dropped_from=lambda owner: announcer.tell(owner, "resync"),
             ),
             drop_file,
+            announcer,
         )
 
     async def load_thread(self, thread_id: str, context: ContextT) -> ThreadMetadata:
@@ -134,11 +141,13 @@ class MemoryStore(MemoryRequests[ContextT]):
 
     async def delete_thread(self, thread_id: str, context: ContextT) -> None:
         """Delete a thread with its items and attachments; one that is not there is gone already."""
-        if session := self._sessions.find(owner_of(context)):
-            if thread := session.threads.get(thread_id):
-                session.gone.extend(
-                    GoneRequest(key, thread_id, request) for key, request in thread.requests.items()
-                )
+        session = self._sessions.find(owner_of(context))
+        if session is not None and (thread := session.threads.get(thread_id)):
+            self._announcer.tell(owner_of(context), "thread.deleted", thread_id)
+            session.gone.extend(
+                GoneRequest(key, thread_id, request) for key, request in thread.requests.items()
+            )
+        if session is not None:
             self._sessions.drop_thread(session, thread_id)
 
     async def load_thread_items(
@@ -180,6 +189,8 @@ class MemoryStore(MemoryRequests[ContextT]):
             carried = session.attachments.get(file)
             if carried and carried.item_id is None:
                 carried.thread_id, carried.item_id = thread_id, item.id
+        happened: Kind = "item.replaced" if before else "item.added"
+        self._announcer.tell(owner_of(context), happened, thread_id, item.id)
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: ContextT) -> None:
         """Update an item in its place, or append it."""
@@ -195,7 +206,7 @@ class MemoryStore(MemoryRequests[ContextT]):
             session, thread = self._thread(thread_id, context)
         except NotFoundError:
             return
-        self._delete_item(session, thread_id, thread, item_id)
+        self._delete_item(owner_of(context), session, thread_id, thread, item_id)
 
     async def delete_items_after(self, thread_id: str, item_id: str, context: ContextT) -> list[str]:
         """Delete all items added behind one, in one step; return their ids.
@@ -212,11 +223,14 @@ class MemoryStore(MemoryRequests[ContextT]):
         if attempt is not None:
             behind = [other for other in behind if thread.items[other].position <= attempt.since]
         for other in behind:
-            self._delete_item(session, thread_id, thread, other)
+            self._delete_item(owner_of(context), session, thread_id, thread, other)
         return behind
 
-    def _delete_item(self, session: Session, thread_id: str, thread: StoredThread, item_id: str) -> None:
+    def _delete_item(
+        self, owner: str, session: Session, thread_id: str, thread: StoredThread, item_id: str
+    ) -> None:
         if item := thread.items.pop(item_id, None):
+            self._announcer.tell(owner, "item.removed", thread_id, item_id)
             self._sessions.account(session, -size_of(item_id, item.payload), thread)
             carried = (thread_id, item_id)
             self._sessions.drop_attachments(session, lambda file: (file.thread_id, file.item_id) == carried)
@@ -260,6 +274,7 @@ class MemoryStore(MemoryRequests[ContextT]):
         if session is None:
             return Counts()
         self._sessions.drop_files_of(session)
+        self._announcer.tell(owner_of(context), "resync")
         return counts_of(session)
 
     async def hand_over(
@@ -281,6 +296,7 @@ class MemoryStore(MemoryRequests[ContextT]):
             self._sessions.put_back(owner_of(context), session)
             raise
         self._sessions.drop_files_of(session)
+        self._announcer.tell(owner_of(context), "resync")
         return counts
 
     def _item(self, thread_id: str, item_id: str, context: ContextT) -> StoredItem:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from chatkit.types import ThreadItem, ThreadMetadata
 
 from app.errors import LeaseLost
+from app.repositories.announcing import Announcer
 from app.repositories.requests import Standing
 from app.stores.attempts import Attempt, attempt_of, held_attempt, hold_of
 from app.stores.base import ContextT, Outcome, owner_of
@@ -26,8 +27,9 @@ class MemoryRequests(MemoryFiles[ContextT]):
 
     leases_expire = False
 
-    def __init__(self, sessions: Sessions, drop_file: Callable[[str], None]) -> None:
+    def __init__(self, sessions: Sessions, drop_file: Callable[[str], None], announcer: Announcer) -> None:
         super().__init__(sessions, drop_file)
+        self._announcer = announcer
         self._created = CreatedThreads()
         self._name = new_id("memory")
 
@@ -200,6 +202,8 @@ class MemoryRequests(MemoryFiles[ContextT]):
     ) -> None:
         more = size_of(thread_id, stored) - (size_of(thread_id, found.stored) if found else 0)
         self._sessions.make_room(owner, session, more, thread_id=thread_id, new_thread=found is None)
+        if found is None or found.stored != stored:
+            self._announcer.tell(owner, "thread.updated" if found else "thread.created", thread_id)
         if found is None:
             now = datetime.now(UTC)
             found = session.threads[thread_id] = StoredThread(stored, self._sessions.tick(), now, now)

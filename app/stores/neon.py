@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.database.database import DEFAULT_RETRY_SECONDS
 from app.database.failures import StatementFailed
 from app.errors import Conflict, RecordNotFound
+from app.repositories.announcing import SILENT, Announcer
 from app.repositories.attachments import AttachmentRepository
 from app.repositories.items import ItemRepository
 from app.repositories.owners import Counts, OwnerRepository
@@ -62,22 +63,26 @@ class NeonChatKitStore(NeonRequests[ContextT]):
         *,
         retry_seconds: float = DEFAULT_RETRY_SECONDS,
         deleted: Callable[[], None] = lambda: None,
+        announcer: Announcer = SILENT,
     ) -> None:
-        """Keep conversations in an engine's database; `deleted` is called when bytes may have become due."""
-        super().__init__(engine, retry_seconds)
+        """Keep conversations in an engine's database; `deleted` is called when bytes may have become due.
+
+        `announcer` decides whether, and how, an owner's other devices are told of changes.
+        """
+        super().__init__(engine, retry_seconds, announcer)
         self._deleted = deleted
 
     def _threads(self, context: ContextT) -> ThreadRepository:
-        return ThreadRepository(self._database, owner_of(context))
+        return ThreadRepository(self._database, owner_of(context), self._announcer)
 
     def _items(self, context: ContextT) -> ItemRepository:
-        return ItemRepository(self._database, owner_of(context))
+        return ItemRepository(self._database, owner_of(context), self._announcer)
 
     def _attachments(self, context: ContextT) -> AttachmentRepository:
         return AttachmentRepository(self._database, owner_of(context))
 
     def _all_of(self, context: ContextT) -> OwnerRepository:
-        return OwnerRepository(self._database, owner_of(context))
+        return OwnerRepository(self._database, owner_of(context), self._announcer)
 
     async def load_thread(self, thread_id: str, context: ContextT) -> ThreadMetadata:
         """Return a thread as it was saved."""
@@ -119,7 +124,7 @@ class NeonChatKitStore(NeonRequests[ContextT]):
             account = await self._claimed_by(context)
             if account is None:
                 raise
-            await ThreadRepository(self._database, account).change(thread_id, changes, hold)
+            await ThreadRepository(self._database, account, self._announcer).change(thread_id, changes, hold)
 
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: ContextT
@@ -190,7 +195,7 @@ class NeonChatKitStore(NeonRequests[ContextT]):
                 account = await self._claimed_by(context)
                 if account is None:
                     raise
-                await ItemRepository(self._database, account).put(thread_id, row, hold)
+                await ItemRepository(self._database, account, self._announcer).put(thread_id, row, hold)
 
     async def load_item(self, thread_id: str, item_id: str, context: ContextT) -> ThreadItem:
         """Return an item as it was saved."""
@@ -294,7 +299,9 @@ class NeonChatKitStore(NeonRequests[ContextT]):
         The bytes of attachments are here already, announced by `announce_files`.
         """
         with for_chatkit():
-            return await TakeoverRepository(self._database, owner_of(context)).take_in(copies)
+            return await TakeoverRepository(self._database, owner_of(context), self._announcer).take_in(
+                copies
+            )
 
     async def save_attachment(self, attachment: Attachment, context: ContextT) -> None:
         """Insert an attachment's metadata, or replace it."""

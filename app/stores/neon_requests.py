@@ -4,6 +4,7 @@ from chatkit.types import ThreadItem, ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database import Database
+from app.repositories.announcing import Announcer
 from app.repositories.owners import OwnerRepository
 from app.repositories.requests import RequestRepository, Standing
 from app.stores.attempts import attempt_of, held_attempt
@@ -19,8 +20,9 @@ class NeonRequests(ChatStore[ContextT]):
 
     leases_expire = True
 
-    def __init__(self, engine: AsyncEngine, retry_seconds: float) -> None:
-        self._database = Database(engine, retry_seconds=retry_seconds)
+    def __init__(self, engine: AsyncEngine, retry_seconds: float, announcer: Announcer) -> None:
+        self._database = Database(engine, retry_seconds=retry_seconds, repeated=announcer.tell_of_repeated)
+        self._announcer = announcer
         self._created = CreatedThreads()
         self._name = engine.url.render_as_string(hide_password=True)
 
@@ -28,7 +30,10 @@ class NeonRequests(ChatStore[ContextT]):
         return f"{self._name} {owner_of(context)}"
 
     def _requests(self, context: ContextT) -> RequestRepository:
-        return RequestRepository(self._database, owner_of(context))
+        return self._requests_of(owner_of(context))
+
+    def _requests_of(self, owner: str) -> RequestRepository:
+        return RequestRepository(self._database, owner, self._announcer)
 
     async def begin_thread(self, thread: ThreadMetadata, context: ContextT) -> None:
         """Take the context's request and, with its first attempt, insert the thread that it begins."""
@@ -65,7 +70,7 @@ class NeonRequests(ChatStore[ContextT]):
             account = await self._claimed_by(context)
             if account is None:
                 return False
-            return await RequestRepository(self._database, account).finish(asked, outcome, result)
+            return await self._requests_of(account).finish(asked, outcome, result)
 
     async def release(self, context: ContextT, *, forget: bool) -> None:
         """Let another attempt answer the context's request."""
@@ -74,7 +79,7 @@ class NeonRequests(ChatStore[ContextT]):
             if not await self._requests(context).release(asked, forget=forget):
                 account = await self._claimed_by(context)
                 if account is not None:
-                    await RequestRepository(self._database, account).release(asked, forget=forget)
+                    await self._requests_of(account).release(asked, forget=forget)
 
     async def clear_turn(self, thread_id: str, context: ContextT) -> list[str]:
         """Delete what earlier attempts left of their answer."""
@@ -82,7 +87,7 @@ class NeonRequests(ChatStore[ContextT]):
         with for_chatkit():
             cleared = await self._requests(context).clear(thread_id, asked)
             if not cleared and (account := await self._claimed_by(context)) is not None:
-                cleared = await RequestRepository(self._database, account).clear(thread_id, asked)
+                cleared = await self._requests_of(account).clear(thread_id, asked)
         return cleared
 
     async def begin_anew(self, thread_id: str, item_id: str, context: ContextT) -> None:

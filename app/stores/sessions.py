@@ -116,7 +116,9 @@ class Sessions:
         idle_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         drop_file: Callable[[str], None] = lambda _: None,
+        dropped_from: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._dropped_from = dropped_from
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._max_sessions = max_sessions
         self._max_threads = max_threads
@@ -187,10 +189,12 @@ class Sessions:
             or len(session.threads) + new_thread > self._max_threads
         ):
             self._drop_oldest_of(session, thread_id, kept)
+            self._dropped_from(user_id)
         while self.bytes + more > self._max_bytes:
             oldest = next(iter(self._sessions))
             if oldest == user_id:
                 self._drop_oldest_of(session, thread_id, kept)
+                self._dropped_from(user_id)
             else:
                 self._drop(oldest)
 
@@ -256,6 +260,7 @@ class Sessions:
         session = self._sessions.pop(user_id)
         self.bytes -= session.bytes
         self.drop_files_of(session)
+        self._dropped_from(user_id)
 
     def _expire(self) -> None:
         limit = self._clock() - self._idle_seconds

@@ -787,7 +787,7 @@ async def test_a_file_whose_message_was_added_to_a_conversation_on_its_way_out_g
     added = {"owner": "demo-alice", "thread": thread_id, "item": "msg_late", "type_": "user_message"}
     await adding.fetch(
         PUT_WITH_FILES.sql,
-        *PUT_WITH_FILES.arguments({**added, "payload_": "{}", "files": [attachment["id"]]}),
+        *PUT_WITH_FILES.arguments({**added, "payload_": "{}", "files": [attachment["id"]], "note": None}),
     )
     # Nothing of it can be seen yet; neither the message nor its file is one that lost the other.
     assert await opened.swept() == 0

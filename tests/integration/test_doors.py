@@ -22,9 +22,11 @@ from starlette.routing import Mount
 
 from app.database import Database, Statement
 from app.main import create_app
+from app.repositories.announcing import PROVE
 from app.repositories.files import DELETE_ORPHANS, DELETE_STRAYS, DUE, FORGET
 from app.repositories.requests import PRUNE, RENEW
 from app.repositories.secrets import KEEP
+from app.repositories.stamps import STAMPS
 from app.settings import Settings
 from tests.support.postgres import Databases
 from tests.support.server import House, house, user_input
@@ -38,7 +40,7 @@ TABLES = (
     "chat_keyed_requests",
 )
 # In the background or once: not part of what a request costs.
-FOR_NOBODY = (DUE, FORGET, DELETE_ORPHANS, DELETE_STRAYS, KEEP, PRUNE, RENEW)
+FOR_NOBODY = (DUE, FORGET, DELETE_ORPHANS, DELETE_STRAYS, KEEP, PRUNE, RENEW, PROVE, STAMPS)
 OWN_TABLES = {"alembic_version", "chat_secrets"}
 
 
@@ -205,7 +207,9 @@ class Place:
 
 @pytest_asyncio.fixture(scope="module", params=["memory", "persist", "deny"])
 async def place(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[Place]:
-    async with databases.fresh() as url, house(url, chat_anonymous=request.param) as opened:
+    # Streams of changes end soon: all of an answer is looked at.
+    settings: dict[str, Any] = {"chat_anonymous": request.param, "chat_events_seconds": 0.05}
+    async with databases.fresh() as url, house(url, **settings) as opened:
         alice = opened.alice
         # Attachment and message are there, the file is part of the message.
         created = await alice.http.post(

@@ -37,6 +37,7 @@ class Counting(EchoResponder):
     """Echoes, and counts how often it was asked."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.asked = 0
 
     def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:

@@ -22,6 +22,8 @@ async def test_nothing_that_is_sent_makes_the_server_fail(
 ) -> None:
     anonymous = "persist" if who == "visitor with an id" else "memory"
     settings: dict[str, Any] = {"chat_rate_limit": "1000000/minute", "chat_anonymous": anonymous}
+    # Else each request for the stream of changes would last as long as the client waits.
+    settings["chat_events_seconds"] = 0.05
     async with house(database_url, **settings) as opened:
         for chat in (opened.alice, opened.client()):
             await chat.create("Something to find")

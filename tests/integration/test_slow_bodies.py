@@ -34,10 +34,18 @@ async def reading(idle_seconds: float, total_seconds: float) -> AsyncIterator[st
         yield url
 
 
+class _Live:
+    """Changes that nobody follows."""
+
+    def end(self) -> None:
+        """End no streams."""
+
+
 class _Services:
     """All that a server asks of the application."""
 
     turns = Turns()
+    live = _Live()
 
 
 @asynccontextmanager

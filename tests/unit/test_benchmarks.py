@@ -12,7 +12,7 @@ from app.chat.context import ChatContext
 from app.database import create_engine
 from app.stores import NeonChatKitStore
 from benchmarks import __main__ as command
-from benchmarks import breakdown, growth, over_http, session_calls, store_calls, turns
+from benchmarks import breakdown, events, growth, over_http, session_calls, store_calls, turns
 from benchmarks.cases import seed
 from benchmarks.charts import Bars, Lines, Panel, Report
 from benchmarks.crowd import closed_loop
@@ -105,6 +105,15 @@ async def test_growth_is_measured_by_blocks_and_by_time(database_url: str) -> No
     assert verdicts["last 20, analysed, generic plan"] == "fine"
     assert lists.rows
     assert {row[0] for row in times.rows} >= {"first 20", "last 20", "20 deep", "20 deepest"}
+
+
+async def test_announcing_is_measured_in_each_way(database_url: str) -> None:
+    report = await events.run(database_url, users=3, words=3, scale=0.001)
+
+    cost, delay = report.tables
+    assert {row[0] for row in cost.rows} >= {"nothing (off)", "NOTIFY"}
+    assert column(cost, "errors") == ["0"] * len(cost.rows)
+    assert all(float(p50) > 0 for p50 in column(delay, "p50 ms"))
 
 
 async def test_the_demo_is_measured_over_http() -> None:
