@@ -24,7 +24,7 @@ from app.identity.secret import ServiceSecret
 from app.identity.visitors import Visitors
 from app.limits import RateLimits
 from app.repositories.files import FileSweep
-from app.repositories.requests import Leases
+from app.repositories.leases import Leases
 from app.repositories.secrets import SecretRepository
 from app.settings import Settings, wrong
 from app.stores import ChatStore, MemoryStore, NeonChatKitStore

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import anyio
+from chatkit.store import NotFoundError
 from chatkit.types import (
     ChatKitReq,
     InputTranscribeReq,
@@ -34,7 +35,8 @@ from app.chat.failures import is_refusal, last_words
 from app.chat.server import HistoryServer, result_of
 from app.chat.turns import END, Ending, Keyed, RunningTurn, Turns
 from app.errors import Busy, KeyReused
-from app.repositories.requests import Held, Standing
+from app.repositories.leases import Held
+from app.repositories.requests import Standing
 from app.stores.attempts import AlreadyAsked, Attempt, digest_of
 from app.stores.ids import id_from, is_storable
 
@@ -120,7 +122,7 @@ class ExactlyOnce:
                 await running.begun()
             except AlreadyAsked as known:
                 standing = _checked(known.standing, key)
-                if standing.outcome is not None:
+                if standing.outcome is not None and not await _is_answered_anew(standing, asker):
                     return await _stored(standing, asker, request)
             else:
                 return Answer(running.read(), is_repeated)
@@ -159,7 +161,11 @@ class ExactlyOnce:
             for turn in self._turns.in_thread(asker.owner, thread_id):
                 if _is_written(turn, request_id):
                     return Answer(turn.read(_place(turn, last_event_id)), is_repeated=True)
-            standing = await store.request_in(thread_id, request_id or None, asker.context)
+            standing = (
+                await store.request_in(thread_id, request_id, asker.context)
+                if request_id
+                else await store.running_in(thread_id, asker.context)
+            )
             if standing is None:
                 return None
             if standing.outcome is not None:
@@ -253,6 +259,17 @@ def _checked(standing: Standing, key: Key) -> Standing:
     if standing.fingerprint != key.fingerprint:
         raise KeyReused
     return standing
+
+
+async def _is_answered_anew(standing: Standing, asker: Asker) -> bool:
+    """Tell whether another request is just answering the same message again."""
+    if standing.thread_id is None or standing.turn is None:
+        return False
+    try:
+        store = asker.server.store
+        return await store.running_in(standing.thread_id, asker.context, turn=standing.turn) is not None
+    except NotFoundError:
+        return False
 
 
 async def _stored(standing: Standing, asker: Asker, request: StreamingReq | None = None) -> Answer:

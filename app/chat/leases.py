@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from app.chat.turns import Turns
 from app.errors import ChatHistoryError
-from app.repositories.requests import Leases
+from app.repositories.leases import Leases
 
 logger = logging.getLogger(__name__)
 

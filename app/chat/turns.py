@@ -13,7 +13,7 @@ import anyio
 
 from app.chat.failures import is_refusal
 from app.errors import Busy, TooManyRequests
-from app.repositories.requests import Held
+from app.repositories.leases import Held
 from app.stores.attempts import Attempt
 
 logger = logging.getLogger(__name__)

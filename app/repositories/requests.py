@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import asyncpg
 from sqlalchemy import (
-    ARRAY,
     CTE,
     JSON,
     BigInteger,
@@ -27,15 +26,14 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    tuple_,
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import array, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from app.database import Database, Statement
 from app.errors import RecordNotFound
-from app.models import Claim, KeyedRequest, Thread, ThreadItem
+from app.models import KeyedRequest, Thread, ThreadItem
 from app.repositories.announcing import SILENT, Announcer, announced, kind_is
 from app.repositories.items import position_of
 from app.repositories.rows import ThreadRow
@@ -248,7 +246,9 @@ def _begin_call() -> Select[Any]:
 
 def _clear() -> Statement:
     """Delete what an earlier attempt left of its answer; the message that is answered stays."""
-    since = select(KeyedRequest.since).where(*_IS_MINE).scalar_subquery()
+    # Locked, so that nobody takes the request over, or the answer, before what is left of it is gone.
+    mine = select(KeyedRequest.since).where(*_IS_MINE, _UNANSWERED).with_for_update(read=True).cte("mine")
+    since = select(mine.c.since).scalar_subquery()
     return Statement(
         "requests.clear",
         delete(ThreadItem)
@@ -286,64 +286,6 @@ def _items() -> Statement:
     )
 
 
-def _renew() -> Statement:
-    names = ("owner", "id", "holder")
-    held = (
-        func.unnest(*(bindparam(f"{name}s", type_=ARRAY(Text)) for name in names))
-        .table_valued(*names, name="held")
-        .render_derived()
-    )
-    # A visitor's requests may have gone to an account meanwhile; the answer goes on.
-    claimed = select(Claim.account_id).where(Claim.user_id == held.c.owner).scalar_subquery()
-    is_held = (
-        KeyedRequest.user_id == func.any(array([held.c.owner, claimed])),
-        KeyedRequest.id == held.c.id,
-        KeyedRequest.holder == held.c.holder,
-        _UNANSWERED,
-    )
-    # One that somebody has locked is left for the next time: it must not keep all others waiting.
-    free = (
-        select(KeyedRequest.user_id, KeyedRequest.id)
-        .join(held, and_(*is_held))
-        .order_by(KeyedRequest.user_id, KeyedRequest.id)
-        .with_for_update(key_share=True, skip_locked=True, of=KeyedRequest)
-        .cte("free")
-    )
-    renewed = (
-        update(KeyedRequest)
-        .where(KeyedRequest.user_id == free.c.user_id, KeyedRequest.id == free.c.id)
-        .values(lease_until=_LEASE_END)
-        .cte("renewed")
-    )
-    return Statement(
-        "requests.renew",
-        select(KeyedRequest.holder, KeyedRequest.stop_asked).join(held, and_(*is_held)).add_cte(renewed),
-    )
-
-
-def _prune() -> Statement:
-    key = (KeyedRequest.user_id, KeyedRequest.id)
-    old = (
-        select(*key)
-        .where(
-            # Of the statement's beginning: the index cannot be asked for a time that goes on.
-            KeyedRequest.created_at < func.statement_timestamp() - bindparam("age", type_=Interval),
-            # Some are tried again after weeks, and being answered now.
-            KeyedRequest.lease_until < func.statement_timestamp() - bindparam("age", type_=Interval),
-        )
-        .limit(bindparam("batch", type_=BigInteger))
-        .with_for_update(skip_locked=True)
-        .cte("old")
-    )
-    gone = (
-        delete(KeyedRequest)
-        .where(tuple_(*key).in_(select(old.c.user_id, old.c.id)))
-        .returning(_ONE)
-        .cte("gone")
-    )
-    return Statement("requests.prune", select(func.count()).select_from(gone))
-
-
 BEGIN_THREAD = Statement("requests.begin_thread", _begin_thread())
 BEGIN_TURN = Statement("requests.begin_turn", _begin_turn())
 BEGIN_CALL = Statement("requests.begin_call", _begin_call())
@@ -361,7 +303,12 @@ OF_THREAD = Statement(
 RUNNING = Statement(
     "requests.running",
     select(literal_column("false"), *_COLUMNS)
-    .where(*_IN_THREAD, _UNANSWERED, KeyedRequest.lease_until > _NOW)
+    .where(
+        *_IN_THREAD,
+        _UNANSWERED,
+        KeyedRequest.lease_until > _NOW,
+        or_(_TURN.is_(None), KeyedRequest.turn == _TURN),
+    )
     .order_by(KeyedRequest.created_at.desc())
     .limit(_ONE),
 )
@@ -392,34 +339,7 @@ STOP = Statement(
     .values(stop_asked=literal_column("true"))
     .returning(KeyedRequest.lease_until > _NOW),
 )
-SUPERSEDE = Statement(
-    "requests.supersede",
-    update(KeyedRequest)
-    .where(
-        KeyedRequest.user_id == _OWNER,
-        KeyedRequest.thread_id == _THREAD,
-        KeyedRequest.turn == func.any(bindparam("turns", type_=ARRAY(Text))),
-        KeyedRequest.id.is_distinct_from(_REQUEST),
-        _UNANSWERED,
-    )
-    .values(outcome=_DONE, holder=literal_column("''"))
-    .returning(_ONE),
-)
-DROP = Statement(
-    "requests.drop",
-    delete(ThreadItem)
-    .where(
-        ThreadItem.user_id == _OWNER,
-        ThreadItem.thread_id == _THREAD,
-        # The first is answered anew; the others stood behind it.
-        ThreadItem.position > position_of(_MESSAGE),
-        ThreadItem.turn == func.any(bindparam("turns", type_=ARRAY(Text))),
-    )
-    .returning(ThreadItem.id, _REMOVED),
-)
 FIND = Statement("requests.find", select(literal_column("false"), *_COLUMNS).where(*_IS_IT))
-RENEW = _renew()
-PRUNE = _prune()
 
 
 class RequestRepository:
@@ -533,10 +453,14 @@ class RequestRepository:
                 break
         return [row[0] for row in rows]
 
-    async def of_thread(self, thread_id: str, request_id: str | None) -> Standing | None:
-        """Return a request of a thread; without an id the newest that is being answered; None for none."""
-        statement = RUNNING if request_id is None else OF_THREAD
-        rows = await self._database.read(statement, owner=self._user_id, thread=thread_id, request=request_id)
+    async def of_thread(self, thread_id: str, request_id: str) -> Standing | None:
+        """Return a request of a thread; None for none."""
+        rows = await self._database.read(OF_THREAD, owner=self._user_id, thread=thread_id, request=request_id)
+        return Standing(*rows[0]) if rows else None
+
+    async def running(self, thread_id: str, turn: str | None) -> Standing | None:
+        """Return the newest request that is being answered in a thread, or for one turn; None for none."""
+        rows = await self._database.read(RUNNING, owner=self._user_id, thread=thread_id, turn=turn)
         return Standing(*rows[0]) if rows else None
 
     async def stop(self, thread_id: str) -> int:
@@ -544,56 +468,7 @@ class RequestRepository:
         rows = await self._database.write(STOP, owner=self._user_id, thread=thread_id)
         return sum(row[0] for row in rows)
 
-    async def supersede(self, thread_id: str, turns: Sequence[str], request_id: str | None) -> None:
-        """Have turns answered by this request, or by one without a key, and by no other one any more."""
-        await self._database.write(
-            SUPERSEDE, owner=self._user_id, thread=thread_id, turns=turns, request=request_id
-        )
-
-    async def drop(self, thread_id: str, turns: Sequence[str]) -> list[str]:
-        """Delete the answers of turns, none before the first of them, and return the ids."""
-        rows = await self._database.write(
-            DROP,
-            owner=self._user_id,
-            thread=thread_id,
-            item=turns[0],
-            turns=turns,
-            note=self._announcer.note(self._user_id),
-        )
-        return self._removed(thread_id, rows)
-
     async def find(self, request_id: str) -> Standing | None:
         """Return a request as it stands; None when it is not known."""
         rows = await self._database.read(FIND, owner=self._user_id, request=request_id)
         return Standing(*rows[0]) if rows else None
-
-
-class Held(NamedTuple):
-    """A request that this process answers."""
-
-    owner: str
-    id: str
-    holder: str
-
-
-class Leases:
-    """The requests that one process answers, of all owners: it knows them by their holder."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def renew(self, held: Sequence[Held], lease: timedelta) -> dict[str, bool]:
-        """Hold on to requests; return by holder, of those that are still held, whether a stop was asked."""
-        rows = await self._database.write(
-            RENEW,
-            owners=[one.owner for one in held],
-            ids=[one.id for one in held],
-            holders=[one.holder for one in held],
-            lease=lease,
-        )
-        return {row[0]: row[1] for row in rows}
-
-    async def prune(self, age: timedelta, batch: int) -> int:
-        """Remove the rows of requests older than that, at most so many; return how many there were."""
-        rows = await self._database.write(PRUNE, age=age, batch=batch)
-        return int(rows[0][0])

@@ -131,7 +131,8 @@ class ChatStore(Store[ContextT]):
         """Delete all items added behind a message that is to be answered again.
 
         Keyed requests that are to answer it, or a message that is deleted, add nothing any more.
-        Within a keyed request, what came since that was first seen stays.
+        Within a keyed request, what came since that was first seen stays; it is TurnTaken when another
+        one is answering by now.
         """
 
     @abstractmethod
@@ -143,8 +144,14 @@ class ChatStore(Store[ContextT]):
         """Return what a turn added to its thread behind a position, in order."""
 
     @abstractmethod
-    async def request_in(self, thread_id: str, request_id: str | None, context: ContextT) -> Standing | None:
-        """Return a request of a thread; without an id, the newest that is being answered."""
+    async def request_in(self, thread_id: str, request_id: str, context: ContextT) -> Standing | None:
+        """Return a keyed request of a thread."""
+
+    @abstractmethod
+    async def running_in(
+        self, thread_id: str, context: ContextT, *, turn: str | None = None
+    ) -> Standing | None:
+        """Return the keyed request that is being answered in a thread, the newest, or for one turn of it."""
 
     @abstractmethod
     async def ask_to_stop(self, thread_id: str, context: ContextT) -> int:

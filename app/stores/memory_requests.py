@@ -167,15 +167,22 @@ class MemoryRequests(MemoryFiles[ContextT]):
         items = self._thread(thread_id, context)[1].items.values()
         return load_items([item.payload for item in items if item.turn == turn and item.position > since])
 
-    async def request_in(self, thread_id: str, request_id: str | None, context: ContextT) -> Standing | None:
-        """Return a request of a thread; without an id, the newest that is being answered."""
-        requests = self._thread(thread_id, context)[1].requests.items()
-        found = [
-            (key, request)
-            for key, request in requests
-            if (key == request_id if request_id is not None else request.holder is not None)
+    async def request_in(self, thread_id: str, request_id: str, context: ContextT) -> Standing | None:
+        """Return a keyed request of a thread."""
+        request = self._thread(thread_id, context)[1].requests.get(request_id)
+        return _standing(request_id, request, thread_id) if request else None
+
+    async def running_in(
+        self, thread_id: str, context: ContextT, *, turn: str | None = None
+    ) -> Standing | None:
+        """Return the keyed request that is being answered in a thread, or for one turn of it."""
+        requests = self._thread(thread_id, context)[1].requests
+        running = [
+            key
+            for key, request in requests.items()
+            if request.holder is not None and turn in (None, request.turn)
         ]
-        return _standing(*found[-1], thread_id) if found else None
+        return _standing(running[-1], requests[running[-1]], thread_id) if running else None
 
     async def ask_to_stop(self, thread_id: str, context: ContextT) -> int:
         """Note it for requests that nobody answers: who answers is in this process, and is stopped there."""

@@ -7,7 +7,8 @@ from app.database import Database
 from app.repositories.announcing import Announcer
 from app.repositories.owners import OwnerRepository
 from app.repositories.requests import RequestRepository, Standing
-from app.stores.attempts import attempt_of, held_attempt
+from app.repositories.retries import RetryRepository
+from app.stores.attempts import attempt_of, held_attempt, hold_of
 from app.stores.base import ChatStore, ContextT, Outcome, findable, owner_of
 from app.stores.changes import CreatedThreads, dump_thread, read_thread, remember, row_of
 from app.stores.codec import load_items, whole_thread
@@ -92,17 +93,16 @@ class NeonRequests(ChatStore[ContextT]):
 
     async def begin_anew(self, thread_id: str, item_id: str, context: ContextT) -> None:
         """Delete all items added behind a message that is to be answered again."""
-        attempt = attempt_of(context)
-        request_id = attempt.request_id if attempt is not None else None
-        requests = self._requests(context)
+        hold = hold_of(context)
+        retries = RetryRepository(self._database, owner_of(context), self._announcer)
         with for_chatkit():
-            await requests.supersede(thread_id, [item_id], request_id)
+            await retries.supersede(thread_id, [item_id], hold)
         deleted = await self.delete_items_after(thread_id, item_id, context)
         with for_chatkit():
             if deleted:
-                await requests.supersede(thread_id, deleted, request_id)
+                await retries.supersede(thread_id, deleted, hold)
             # What they added after it was looked for, and before they were told.
-            await requests.drop(thread_id, [item_id, *deleted])
+            await retries.drop(thread_id, [item_id, *deleted], hold)
 
     async def find_request(self, context: ContextT) -> None:
         """Learn what is known of the context's request. Raises AlreadyAsked when it is answered."""
@@ -117,11 +117,19 @@ class NeonRequests(ChatStore[ContextT]):
         with for_chatkit():
             return load_items(await self._requests(context).items(thread_id, turn, since))
 
-    async def request_in(self, thread_id: str, request_id: str | None, context: ContextT) -> Standing | None:
-        """Return a request of a thread; without an id, the newest that is being answered."""
+    async def request_in(self, thread_id: str, request_id: str, context: ContextT) -> Standing | None:
+        """Return a keyed request of a thread."""
         findable(thread_id)
         with for_chatkit():
             return await self._requests(context).of_thread(thread_id, request_id)
+
+    async def running_in(
+        self, thread_id: str, context: ContextT, *, turn: str | None = None
+    ) -> Standing | None:
+        """Return the keyed request that is being answered in a thread, or for one turn of it."""
+        findable(thread_id)
+        with for_chatkit():
+            return await self._requests(context).running(thread_id, turn)
 
     async def ask_to_stop(self, thread_id: str, context: ContextT) -> int:
         """Ask whoever answers keyed requests in a thread to stop; return how many are still to."""

@@ -24,7 +24,7 @@ from app.database import Database, Statement
 from app.main import create_app
 from app.repositories.announcing import PROVE
 from app.repositories.files import DELETE_ORPHANS, DELETE_STRAYS, DUE, FORGET
-from app.repositories.requests import PRUNE, RENEW
+from app.repositories.leases import PRUNE, RENEW
 from app.repositories.secrets import KEEP
 from app.repositories.stamps import STAMPS
 from app.settings import Settings
