@@ -49,11 +49,6 @@ def _options() -> Options:
         action="store_false",
         help="let clients send no Idempotency-Key, to see that the check can fail",
     )
-    parser.add_argument(
-        "--racing-retries",
-        action="store_true",
-        help="ask for an answer again also while another device does that, or sends a message",
-    )
     given = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
     return Options(
@@ -62,7 +57,6 @@ def _options() -> Options:
         given.seconds,
         given.users,
         keys=given.keys,
-        racing_retries=given.racing_retries,
     )
 
 

@@ -105,6 +105,8 @@ class _History:
     def complaints(self) -> Iterator[Complaint]:
         yield from self._in_one_thread()
         for message in self._messages:
+            if message.told_gone and (self._of(message) or message not in self._maybe_removed):
+                yield Complaint("told wrong", f"{message} is gone, its client was told")
             if message in self._removed:
                 yield from self._is_gone(message)
             else:

@@ -36,6 +36,8 @@ class Operation:
     message_ids: set[str] = field(default_factory=set)
     answer_id: str | None = None
     """Of the answer that was there when it ended."""
+    told_gone: bool = False
+    """Whether a stream came to its proper end without it: it was removed with what it was sent beside."""
     attempts: int = 0
     refused: str | None = None
     """What the server said when it refused for good."""

@@ -35,8 +35,6 @@ class Options:
     users: int
     keys: bool = True
     """Without, clients do not say which request is a repeat, and the run has to fail."""
-    racing_retries: bool = False
-    """Whether an answer is asked for again also while another device does that, or sends a message."""
     word_seconds: float = 0.03
 
     @property
@@ -50,7 +48,6 @@ class Options:
         return (
             f"python -m chaos --seed {self.seed} --faults {self.faults} --seconds {self.seconds:g}"
             f" --users {self.users}{'' if self.keys else ' --without-keys'}"
-            f"{' --racing-retries' if self.racing_retries else ''}"
         )
 
 
@@ -135,7 +132,5 @@ def _conversations(users: dict[str, Ways], journal: Journal, options: Options) -
             name = f"{number}-{part}"
             chance = random.Random(f"{name} of {options.seed}")  # noqa: S311 - has to be repeatable
             client = Client(ways, journal, chance, keys=options.keys)
-            conversations.append(
-                Conversation(owner, name, client, journal, chance, racing_retries=options.racing_retries)
-            )
+            conversations.append(Conversation(owner, name, client, journal, chance))
     return conversations

@@ -25,15 +25,12 @@ class Conversation:
         client: Client,
         journal: Journal,
         chance: random.Random,
-        *,
-        racing_retries: bool = False,
     ) -> None:
-        """Let a user talk; with `racing_retries` also ask for an answer again beside other requests."""
+        """Let a user talk."""
         self.owner = owner
         self.client = client
         self.journal = journal
         self.chance = chance
-        self.racing = 6 if racing_retries else 0
         self._name = name
         self._messages = itertools.count(1)
         self._threads = itertools.count(1)
@@ -71,8 +68,8 @@ class _Thread:
             self._two_devices: 20,
             self._one_message_twice: 12,
             self._answer_again: 8,
-            self._answer_again_twice: self._all.racing,
-            self._answer_again_beside_a_message: self._all.racing,
+            self._answer_again_twice: 6,
+            self._answer_again_beside_a_message: 6,
             self._old_request: 6,
             self._old_key: 2,
         }

@@ -292,3 +292,13 @@ def test_a_message_beside_an_answer_again_stays_or_goes_as_a_whole(story: Story)
     assert story.faults() == {"half-written"}
     del story.rows[4]
     assert story.complaints() == []
+
+
+def test_who_is_told_that_a_message_is_gone_finds_it_gone_for_a_reason(story: Story) -> None:
+    story.third.told_gone = True
+    assert story.faults() == {"told wrong"}
+    again = retry(story)
+    again.may_remove, again.begun = (story.third,), story.third.begun
+    assert story.faults() == {"told wrong"}
+    del story.rows[4:]
+    assert story.complaints() == []
