@@ -11,6 +11,7 @@ from app.chat.server import HistoryServer
 from app.chat.turns import Turns
 from app.database import Database, create_engine
 from app.events.live import Live
+from app.export.running import Exports
 from app.files.blobs import Blobs
 from app.files.carry import Handover
 from app.files.links import Links
@@ -45,7 +46,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
     secret = ServiceSecret(settings.chat_secret, SecretRepository(database))
     keys = PublishedKeys(settings.auth_jwks_url) if settings.auth_jwks_url else None
     links = Links(secret)
-    blobs, visitors_blobs = _blobs(settings), Blobs.in_memory()
+    blobs, visitors_blobs = blobs_of(settings), Blobs.in_memory()
     sweeper = Sweeper(FileSweep(database), blobs)
     live = Live.of(settings, database)
     accounts: NeonChatKitStore[ChatContext] = NeonChatKitStore(
@@ -82,6 +83,9 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
         visitors=server(visitors, visitors_blobs, "visitors"),
         accounts_store=accounts,
         handover=Handover(visitors, accounts, source=visitors_blobs, target=blobs),
+        blobs=blobs,
+        visitors_blobs=visitors_blobs,
+        exports=Exports(),
         links=links,
         sweeper=sweeper,
         turns=turns,
@@ -111,7 +115,8 @@ def _issuers(settings: Settings, keys: PublishedKeys | None, demo: DemoSignIn | 
     return Issuers(*issuers)
 
 
-def _blobs(settings: Settings) -> Blobs:
+def blobs_of(settings: Settings) -> Blobs:
+    """Return where the bytes of files are kept. Raises ValidationError for a place that cannot be used."""
     if settings.chat_attachments == "off":
         return Blobs.in_memory()
     try:

@@ -12,11 +12,14 @@ from pathlib import Path
 from fastapi import FastAPI
 from pydantic import ValidationError
 
+from app.commands import erase, export, purge
 from app.database.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from app.database.failures import StatementFailed
 from app.database.migrations import migrate
 from app.demo.accounts import accounts_server
 from app.demo.auth_server import AuthServer, AuthServerError
 from app.doctor import Finding, Level, examine
+from app.errors import ChatHistoryError
 from app.identity.demo import DemoSignIn
 from app.main import create_app
 from app.serving import server_for
@@ -30,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options) or 0)
     except ValidationError as error:
         print(f"chatkit-neon cannot start with these settings:\n{explain(error)}", file=sys.stderr)
-    except EmbeddedPostgresError as error:
+    except StatementFailed as error:
+        print(f"chatkit-neon: {error}. `chatkit-neon doctor` may know why.", file=sys.stderr)
+    except (EmbeddedPostgresError, ChatHistoryError) as error:
         print(f"chatkit-neon: {error}", file=sys.stderr)
     return 1
 
@@ -49,9 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     doctor = commands.add_parser("doctor", help="say in plain words what is wrong or slow; changes nothing")
     doctor.set_defaults(run=_doctor)
-    for command in (serve, demo):
-        command.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
-        command.add_argument("--port", type=int, default=8000, help="default: 8000")
+    for command in (export, erase, purge):
+        command.add(commands.add_parser)
+    for server in (serve, demo):
+        server.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+        server.add_argument("--port", type=int, default=8000, help="default: 8000")
     return parser
 
 

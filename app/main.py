@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 
-from app.api import attachments, chatkit, docs, events, feedback, health, me, threads, turns
+from app.api import attachments, chatkit, docs, events, export, feedback, health, me, threads, turns
 from app.api.auth_proxy import auth_proxy_router
 from app.api.demo import demo_router
 from app.api.errors import add_error_handlers
@@ -30,6 +30,7 @@ _ROUTERS = (
     feedback.router,
     attachments.router,
     me.router,
+    export.router,
     health.router,
     docs.router,
 )
@@ -89,7 +90,7 @@ def _allow_origins(app: FastAPI, origins: list[str]) -> None:
                 "Last-Event-ID",
                 VISITOR_HEADER,
             ],
-            expose_headers=["Idempotent-Replayed", "Retry-After", VISITOR_HEADER],
+            expose_headers=["Content-Disposition", "Idempotent-Replayed", "Retry-After", VISITOR_HEADER],
             allow_credentials=True,
         )
 

@@ -14,6 +14,8 @@ from app.chat.turns import Turns
 from app.database import Database
 from app.events import Feed
 from app.events.live import Live
+from app.export.running import Exports
+from app.files.blobs import Blobs
 from app.files.carry import Handover
 from app.files.links import Links
 from app.files.sweep import Sweeper
@@ -42,6 +44,10 @@ class Services:
     accounts_store: NeonChatKitStore[ChatContext]
     handover: Handover[ChatContext]
     """From the visitors' memory into the database."""
+    blobs: Blobs
+    """Where the bytes of files are that are not in memory."""
+    visitors_blobs: Blobs
+    exports: Exports
     links: Links
     sweeper: Sweeper
     turns: Turns
@@ -80,6 +86,10 @@ class Services:
     def store_for(self, caller: Caller) -> ChatStore[ChatContext]:
         """Return the store with this caller's conversations."""
         return self.server_for(caller).store
+
+    def blobs_for(self, caller: Caller) -> Blobs:
+        """Return where the bytes of this caller's files are."""
+        return self.visitors_blobs if caller.kind == "session" else self.blobs
 
 
 def services_of(request: Request) -> Services:

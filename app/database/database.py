@@ -3,11 +3,13 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
 
 import anyio
 import asyncpg
+from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database.failures import StatementFailed, is_transient, spoils_connection, told_by_driver
@@ -19,6 +21,7 @@ DEFAULT_RETRY_SECONDS = 10.0
 _FIRST_DELAY = 0.05
 _LONGEST_DELAY = 1.0
 _SHORTEST_WAIT = 0.001
+_ResultT = TypeVar("_ResultT")
 
 
 class Database:
@@ -68,22 +71,64 @@ class Database:
         """Open some connections ahead of the first request; a database that does not answer is no error."""
         await self._pool.warm(connections)
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator["Snapshot"]:
+        """Yield what runs any number of reads as of one moment.
+
+        A connection is held until the block ends: read, and leave. Begun again when the connection
+        dies before the first read; after that StoreUnavailable, and the caller has to begin anew.
+        """
+        connection, _ = await self._again("snapshot", self._begin)
+        try:
+            driver = _driver_of(connection)
+            yield Snapshot(driver, self._retry_seconds)
+            with _failing_as("snapshot"):
+                await driver.execute("COMMIT", timeout=self._retry_seconds)
+        except BaseException as error:
+            # Whatever it was, the transaction is still open.
+            connection.invalidate(error)
+            raise
+        finally:
+            self._pool.release(connection)
+
+    async def _begin(self, deadline: float) -> PoolProxiedConnection:
+        connection = await self._pool.acquire(deadline)
+        try:
+            seconds = max(deadline - time.monotonic(), _SHORTEST_WAIT)
+            await _driver_of(connection).execute(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", timeout=seconds
+            )
+        except BaseException as error:
+            connection.invalidate(error)
+            self._pool.release(connection)
+            raise
+        return connection
+
     async def _run(self, statement: Statement, arguments: list[Any]) -> tuple[list[asyncpg.Record], bool]:
         """Return the rows, and whether they are those of the first attempt."""
+        return await self._again(
+            statement.name, lambda deadline: self._attempt(statement, arguments, deadline)
+        )
+
+    async def _again(
+        self, name: str, attempt: Callable[[float], Awaitable[_ResultT]]
+    ) -> tuple[_ResultT, bool]:
+        """Do something that can be done twice until it succeeds, or fails for a reason that lasts.
+
+        Return its result, and whether that is the first attempt's.
+        """
         deadline = time.monotonic() + self._retry_seconds
         delay, is_first = _FIRST_DELAY, True
         while True:
             try:
-                return await self._attempt(statement, arguments, deadline), is_first
+                return await attempt(deadline), is_first
             except Exception as error:
                 if not is_transient(error):
                     if (told := told_by_driver(error)) is not None:
-                        raise StatementFailed(statement.name, told) from None
+                        raise StatementFailed(name, told) from None
                     raise
                 if time.monotonic() + delay >= deadline:
-                    raise StoreUnavailable(
-                        "The conversation store cannot be reached right now. Please try again in a moment."
-                    ) from error
+                    raise _unreachable() from error
             is_first = False
             # Jitter: everybody lost their connection in the same instant.
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
@@ -94,7 +139,7 @@ class Database:
     ) -> list[asyncpg.Record]:
         connection = await self._pool.acquire(deadline)
         try:
-            driver: asyncpg.Connection[Any] = connection.driver_connection  # type: ignore[assignment]  # asyncpg's own
+            driver = _driver_of(connection)
             seconds = max(deadline - time.monotonic(), _SHORTEST_WAIT)
             return await driver.fetch(statement.sql, *arguments, timeout=seconds)
         except BaseException as error:
@@ -103,3 +148,42 @@ class Database:
             raise
         finally:
             self._pool.release(connection)
+
+
+class Snapshot:
+    """Reads of one moment; see `Database.snapshot`."""
+
+    def __init__(self, driver: "asyncpg.Connection[Any]", seconds: float) -> None:
+        self._driver = driver
+        self._seconds = seconds
+
+    async def read(self, statement: Statement, **values: Any) -> list[asyncpg.Record]:
+        """Return the rows of a statement that changes nothing."""
+        with _failing_as(statement.name):
+            return await self._driver.fetch(
+                statement.sql, *statement.arguments(values), timeout=self._seconds
+            )
+
+
+@contextmanager
+def _failing_as(name: str) -> Iterator[None]:
+    """Say in words of ours why a statement failed that cannot be run again."""
+    try:
+        yield
+    except Exception as error:
+        if is_transient(error):
+            raise _unreachable() from error
+        if (told := told_by_driver(error)) is not None:
+            raise StatementFailed(name, told) from None
+        raise
+
+
+def _driver_of(connection: PoolProxiedConnection) -> "asyncpg.Connection[Any]":
+    driver: asyncpg.Connection[Any] = connection.driver_connection  # type: ignore[assignment]  # asyncpg's own
+    return driver
+
+
+def _unreachable() -> StoreUnavailable:
+    return StoreUnavailable(
+        "The conversation store cannot be reached right now. Please try again in a moment."
+    )

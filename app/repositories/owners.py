@@ -32,7 +32,8 @@ _VISITOR: ColumnElement[str] = bindparam("visitor", type_=Text)
 # Threads erased by one statement: a bound on how long it runs and what it locks.
 _BATCH = 100
 # A turn that began before a claim is over by then.
-_LONGEST_ANSWER: ColumnElement[Any] = literal_column("interval '1 hour'")
+LONGEST_ANSWER: ColumnElement[Any] = literal_column("interval '1 hour'")
+_OWNERS_CLAIM = or_(Claim.user_id == _OWNER, Claim.account_id == _OWNER)
 
 
 class Counts(NamedTuple):
@@ -51,6 +52,27 @@ def counts_in(rows: Sequence[asyncpg.Record]) -> Counts:
     """Return the counts that a statement begins its one row with."""
     threads, items, attachments, *_ = rows[0]
     return Counts(threads, items, attachments)
+
+
+class Holdings(NamedTuple):
+    """How many records of each kind an owner has, or had."""
+
+    threads: int = 0
+    items: int = 0
+    attachments: int = 0
+    requests: int = 0
+    """Keyed requests: what tells a repeat from a new one."""
+    claims: int = 0
+    """Notes of which account took over which visitor's conversations."""
+
+    @property
+    def counts(self) -> Counts:
+        """Return those that people know of."""
+        return Counts(self.threads, self.items, self.attachments)
+
+    def plus(self, other: "Holdings") -> "Holdings":
+        """Return the sums."""
+        return Holdings(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 def count_of(rows: CTE) -> ScalarSelect[int]:
@@ -139,15 +161,32 @@ def _erase() -> Select[*tuple[Any, ...]]:
 
 def _erase_files() -> Select[*tuple[Any, ...]]:
     gone, removals = attachments_gone(Attachment.user_id == _OWNER)
-    claims = delete(Claim).where(or_(Claim.user_id == _OWNER, Claim.account_id == _OWNER)).cte("claims")
-    return select(count_of(gone)).add_cte(removals, claims)
+    one: ColumnElement[int] = literal_column("1")
+    claims = delete(Claim).where(_OWNERS_CLAIM).returning(one).cte("claims")
+    return select(count_of(gone), count_of(claims)).add_cte(removals)
+
+
+def _held() -> Select[*tuple[Any, ...]]:
+    conditions = {
+        Thread: Thread.user_id == _OWNER,
+        ThreadItem: ThreadItem.user_id == _OWNER,
+        Attachment: Attachment.user_id == _OWNER,
+        KeyedRequest: KeyedRequest.user_id == _OWNER,
+        Claim: _OWNERS_CLAIM,
+    }
+    return select(
+        *(
+            select(func.count()).select_from(table).where(condition).scalar_subquery()
+            for table, condition in conditions.items()
+        )
+    )
 
 
 CLAIM = Statement("owners.claim", _claim())
 CLAIMED_BY = Statement(
     "owners.claimed_by",
     select(Claim.account_id).where(
-        Claim.user_id == _OWNER, Claim.claimed_at > func.clock_timestamp() - _LONGEST_ANSWER
+        Claim.user_id == _OWNER, Claim.claimed_at > func.clock_timestamp() - LONGEST_ANSWER
     ),
 )
 CLAIM_REQUESTS = _claim_requests()
@@ -157,6 +196,7 @@ ERASE_REQUESTS = Statement(
     "owners.erase_requests",
     delete(KeyedRequest).where(KeyedRequest.user_id == _OWNER).returning(literal_column("1")),
 )
+HELD = Statement("owners.held", _held())
 
 
 class OwnerRepository:
@@ -200,20 +240,25 @@ class OwnerRepository:
         rows = await self._database.read(CLAIMED_BY, owner=self._user_id)
         return rows[0][0] if rows else None
 
-    async def erase(self) -> Counts:
+    async def held(self) -> Holdings:
+        """Return how much there is."""
+        rows = await self._database.read(HELD, owner=self._user_id)
+        return Holdings(*rows[0])
+
+    async def erase(self) -> Holdings:
         """Delete everything, the newest included that is written meanwhile; return how much there was.
 
         In steps of some threads each, so that no statement runs for long; a step that is repeated
         because its connection died is not counted.
         """
-        total = Counts()
+        total = Holdings()
         note = self._announcer.note(self._user_id)
         while True:
             rows = await self._database.write(ERASE, owner=self._user_id, note=note)
-            if (step := counts_in(rows)) == Counts():
+            if (step := Holdings(*counts_in(rows))) == Holdings():
                 break
             self._announcer.tell(self._user_id, "resync")
             total = total.plus(step)
-        files = await self._database.write(ERASE_FILES, owner=self._user_id)
-        await self._database.write(ERASE_REQUESTS, owner=self._user_id)
-        return total.plus(Counts(attachments=files[0][0]))
+        attachments, claims = (await self._database.write(ERASE_FILES, owner=self._user_id))[0]
+        requests = await self._database.write(ERASE_REQUESTS, owner=self._user_id)
+        return total.plus(Holdings(attachments=attachments, requests=len(requests), claims=claims))

@@ -1,7 +1,7 @@
 """What every store of ours offers, beside the twelve methods of the SDK's Store."""
 
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from typing import ClassVar, Literal, Protocol, cast, get_args
 
 from chatkit.store import Store, StoreItemType
@@ -12,6 +12,7 @@ from app.errors import InvalidRequest
 from app.repositories.owners import Counts
 from app.repositories.requests import Standing
 from app.repositories.rows import FileRow, Order
+from app.repositories.takeover import Copies
 from app.stores.errors import RecordGone
 from app.stores.ids import PLACEHOLDER_IDS, id_kind, is_storable, new_id, storable
 from app.stores.summaries import ThreadSummary
@@ -160,6 +161,14 @@ class ChatStore(Store[ContextT]):
     @abstractmethod
     async def delete_everything(self, context: ContextT) -> Counts:
         """Delete all that the owner has, and return how much that was."""
+
+    @abstractmethod
+    def everything(self, context: ContextT) -> AsyncGenerator[Copies, None]:
+        """Yield all that the owner has, as of one moment, piece by piece.
+
+        First the threads by id, then the items by thread and place, then the attachments by id. What
+        is yielded has been taken whole before anything of the owner's changes: read on without delay.
+        """
 
 
 def owner_of(context: OwnerContext) -> str:

@@ -82,7 +82,7 @@ def dump_again(model: ModelT, read: Callable[[str], BaseModel]) -> str:
         return stored.text
     if known == stored.text:
         return now
-    return json.dumps(_with_unknown(*(_parse(text) for text in (now, known, stored.text))))
+    return json.dumps(_with_unknown(*(parse(text) for text in (now, known, stored.text))))
 
 
 def _with_unknown(now: Any, known: Any, stored: Any) -> Any:
@@ -122,7 +122,8 @@ def _list_with_unknown(now: list[Any], known: list[Any], stored: list[Any]) -> l
     return merged
 
 
-def _parse(text: str) -> Any:
+def parse(text: str) -> Any:
+    """Return the value of JSON text, numbers of thousands of digits as text."""
     # Python refuses to make an int of more digits than this; as text it spoils nothing else.
     return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else digits)
 
@@ -161,7 +162,7 @@ def load_item(payload: str) -> ThreadItem:
 
 
 def _load_hard(payload: str) -> ThreadItem:
-    content = _parse(payload)
+    content = parse(payload)
     try:
         # Pydantic's JSON parser stops at a depth that Python objects may exceed.
         return _ITEM.validate_python(content)
@@ -190,7 +191,7 @@ def _faithful(item: WidgetItem, payload: str) -> WidgetItem:
     if dump(item) == payload:
         return item
     try:
-        widget = DynamicWidgetRoot.model_validate(_parse(payload)["widget"])
+        widget = DynamicWidgetRoot.model_validate(parse(payload)["widget"])
     except ValidationError:
         return item
     dynamic = item.model_copy(update={"widget": widget})
@@ -202,7 +203,7 @@ def load_attachment(payload: str) -> Attachment:
     try:
         attachment = _ATTACHMENT.validate_json(payload)
     except ValidationError:
-        attachment = _ATTACHMENT.validate_python(_parse(payload))
+        attachment = _ATTACHMENT.validate_python(parse(payload))
     keep(attachment, Stored("", attachment.id, payload))
     return attachment
 
@@ -212,7 +213,7 @@ def load_thread(stored: str) -> ThreadMetadata:
     try:
         return ThreadMetadata.model_validate_json(stored)
     except ValidationError:
-        return ThreadMetadata.model_validate(_parse(stored))
+        return ThreadMetadata.model_validate(parse(stored))
 
 
 def whole_thread(payload: str, metadata: str) -> str:

@@ -1,6 +1,7 @@
 """What leaves a visitor's memory for the database."""
 
 import json
+from dataclasses import replace
 
 from app.repositories.owners import Counts
 from app.repositories.takeover import AttachmentCopy, Copies, ItemCopy, RequestCopy, ThreadCopy
@@ -79,3 +80,17 @@ def copies_of(session: Session) -> Copies:
         for attachment_id, file in session.attachments.items()
     ]
     return Copies(threads, items, files, requests)
+
+
+def in_order(copies: Copies) -> Copies:
+    """Return the same with the order in which the database has them: by id, items by thread and place."""
+
+    def place(record: ThreadCopy | AttachmentCopy) -> bytes:
+        return record.id.encode()
+
+    return replace(
+        copies,
+        threads=sorted(copies.threads, key=place),
+        items=sorted(copies.items, key=lambda item: (item.thread_id.encode(), item.position)),
+        attachments=sorted(copies.attachments, key=place),
+    )

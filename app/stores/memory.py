@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -38,7 +38,7 @@ from app.stores.changes import (
 )
 from app.stores.codec import dump_again, load_item, load_items
 from app.stores.errors import RecordGone
-from app.stores.handover import copies_of, counts_of
+from app.stores.handover import copies_of, counts_of, in_order
 from app.stores.ids import storable
 from app.stores.memory_requests import MemoryRequests
 from app.stores.sessions import (
@@ -276,6 +276,12 @@ class MemoryStore(MemoryRequests[ContextT]):
         self._sessions.drop_files_of(session)
         self._announcer.tell(owner_of(context), "resync")
         return counts_of(session)
+
+    async def everything(self, context: ContextT) -> AsyncGenerator[Copies, None]:
+        """Yield all that the visitor has, as of one moment."""
+        session = self._sessions.find(owner_of(context))
+        if session is not None:
+            yield in_order(copies_of(session))
 
     async def hand_over(
         self,

@@ -1,6 +1,7 @@
 """ChatKit's Store on PostgreSQL."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from contextlib import aclosing
 from typing import cast
 
 import asyncpg
@@ -12,6 +13,7 @@ from app.database.failures import StatementFailed
 from app.errors import Conflict, RecordNotFound
 from app.repositories.announcing import SILENT, Announcer
 from app.repositories.attachments import AttachmentRepository
+from app.repositories.exports import ExportRepository
 from app.repositories.items import ItemRepository
 from app.repositories.owners import Counts, OwnerRepository
 from app.repositories.rows import AttachmentRow, FileRow, ItemRow, ThreadChanges
@@ -276,9 +278,17 @@ class NeonChatKitStore(NeonRequests[ContextT]):
     async def delete_everything(self, context: ContextT) -> Counts:
         """Delete all that the owner has, and return how much that was."""
         with for_chatkit():
-            counts = await self._all_of(context).erase()
+            held = await self._all_of(context).erase()
         self._deleted()
-        return counts
+        return held.counts
+
+    async def everything(self, context: ContextT) -> AsyncGenerator[Copies, None]:
+        """Yield all that the owner has, as of one moment; a connection is held until the end."""
+        pieces = ExportRepository(self._database, owner_of(context)).copies()
+        async with aclosing(pieces):
+            with for_chatkit():
+                async for copies in pieces:
+                    yield copies
 
     async def claim(self, visitor: ContextT, context: ContextT) -> Counts:
         """Make all that a visitor has the owner's own, all or nothing, once; return how much that was.
