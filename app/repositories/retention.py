@@ -88,8 +88,9 @@ def _parts(chosen: CTE) -> tuple[ColumnElement[bool], ColumnElement[bool], Colum
     return items, attachments, requests
 
 
-# Requests have no index by thread; an owner's are few, and found by the first column of their key.
-_OF_OWNERS = KeyedRequest.user_id == func.any(_OWNERS)
+# Requests have no index by thread; an owner's are few, and found by the first column of their key. Each
+# owner is named once here: PostgreSQL adds up what it expects of each.
+_OF_OWNERS = KeyedRequest.user_id == func.any(bindparam("distinct_owners", type_=ARRAY(Text)))
 
 
 def _count() -> Select[*tuple[Any, ...]]:
@@ -198,4 +199,9 @@ class RetentionRepository:
 
 
 def _arrays(threads: Sequence[ThreadKey]) -> dict[str, list[str]]:
-    return {"owners": [thread.owner for thread in threads], "ids": [thread.id for thread in threads]}
+    owners = [thread.owner for thread in threads]
+    return {
+        "owners": owners,
+        "distinct_owners": sorted(set(owners)),
+        "ids": [thread.id for thread in threads],
+    }
