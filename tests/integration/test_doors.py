@@ -7,7 +7,7 @@ the same answer by way of the same statements, and to leave every table as it wa
 import re
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Union, get_args, get_origin
 
@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from starlette.routing import Mount
 
 from app.database import Database, Statement
+from app.export.formats import FORMATS
 from app.main import create_app
 from app.repositories.announcing import PROVE
 from app.repositories.files import DELETE_ORPHANS, DELETE_STRAYS, DUE, FORGET
@@ -151,16 +152,21 @@ def rest_doors(ids: Ids) -> list[Door]:
                 continue
             names = [entry["name"] for entry in operation.get("parameters", []) if entry["in"] == "query"]
             query = {"after": ids.thread if path == "/chat/threads" else ids.item, "token": "gAAAAA-made-up"}
-            doors.append(
-                Door(
-                    f"{method.upper()} {path}",
-                    method.upper(),
-                    path.format(**known),
-                    {name: value for name, value in query.items() if name in names},
-                    {"title": "changed by a stranger"} if method == "patch" else None,
-                )
+            door = Door(
+                f"{method.upper()} {path}",
+                method.upper(),
+                path.format(**known),
+                {name: value for name, value in query.items() if name in names},
+                {"title": "changed by a stranger"} if method == "patch" else None,
             )
+            # Each format is written by code of its own.
+            formats = FORMATS if "format" in names else [None]
+            doors += [door if name is None else in_format(door, name) for name in formats]
     return doors
+
+
+def in_format(door: Door, name: str) -> Door:
+    return replace(door, name=f"{door.name}, {name}", query={**door.query, "format": name})
 
 
 def doors(ids: Ids) -> list[Door]:
