@@ -57,8 +57,6 @@ class Data:
 @asynccontextmanager
 async def open_data() -> AsyncIterator[Data]:
     """Connect as the server does, by its settings. Raises ValidationError for wrong ones."""
-    # Failures are said in words of the command's own.
-    logging.getLogger("app").setLevel(logging.CRITICAL)
     settings = Settings()
     engine = create_engine(
         settings.database_url,
@@ -66,6 +64,10 @@ async def open_data() -> AsyncIterator[Data]:
         prepared_statements=settings.chat_prepared_statements,
     )
     seconds = settings.chat_database_retry_seconds
+    # Failures are said in words of the command's own.
+    logger = logging.getLogger("app")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         yield Data(
             Database(engine, retry_seconds=seconds),
@@ -74,6 +76,7 @@ async def open_data() -> AsyncIterator[Data]:
             has_files=settings.chat_attachments == "on",
         )
     finally:
+        logger.setLevel(level)
         await engine.dispose()
 
 

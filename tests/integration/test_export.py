@@ -8,6 +8,7 @@ import re
 import sys
 import uuid
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.errors import Busy
+from app.database import create_engine
+from app.errors import Busy, StoreUnavailable
 from app.export.formats import FORMATS, FormatName
 from app.export.gathering import Gatherer
 from app.export.readable import entry_of
@@ -35,6 +37,7 @@ from tests.contract import strategies
 from tests.support.exports import Export, read_export, run
 from tests.support.files import HTML, PDF, PNG, SVG
 from tests.support.owners import Owner
+from tests.support.pgbouncer import Kind, pgbouncer
 from tests.support.server import Chat, House, house, user_input
 
 HOSTILE = [
@@ -296,10 +299,11 @@ class Meddling(Gatherer[Owner]):
         real = store.everything
 
         async def everything(context: Owner) -> AsyncGenerator[Copies, None]:
-            async for copies in real(context):
-                yield copies
-                if copies.threads and self._meddle:
-                    await self._meddle.pop(0)()
+            async with aclosing(real(context)) as pieces:
+                async for copies in pieces:
+                    yield copies
+                    if copies.threads and self._meddle:
+                        await self._meddle.pop(0)()
 
         store.everything = everything  # type: ignore[method-assign]
 
@@ -490,10 +494,13 @@ FILL = """
         json_build_object('content', json_build_array(json_build_object('text', repeat(md5(n::text), 60))))
     FROM generate_series(1, 100) t, generate_series(1, 100) n;
 """
+FILL_FILES = """
+    INSERT INTO chat_attachments (user_id, id, payload)
+    SELECT 'many', 'atc_' || n, '{}' FROM generate_series(1, 10000) n
+"""
 GROWTH = """
 import resource, sys
 from app.cli import main
-from app.export.formats import FORMATS
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 main(["export", "--user", "nobody", "--output", "/dev/null"])
 before = peak()
@@ -533,12 +540,98 @@ async def test_a_page_is_read_from_an_index(database_url: str, statement: Any) -
     """However many rows there are: no sort, and no row that is not on the page."""
     connection = await asyncpg.connect(database_url)
     await connection.execute(FILL)
+    await connection.execute(FILL_FILES)
     values = {"owner": "many", "after_id": "thr_5", "after_position": 50, "limit_": 10}
     await connection.execute("SET plan_cache_mode = force_generic_plan")
-    await connection.execute("ANALYZE chat_threads, chat_thread_items")
+    await connection.execute("ANALYZE")
     plan = await connection.fetch(f"EXPLAIN {statement.sql}", *statement.arguments(values))
     text = "\n".join(row[0] for row in plan)
     await connection.close()
-    if "attachments" not in statement.name:
-        assert "Index Scan" in text
-        assert "Sort" not in text
+    assert "Index Scan" in text
+    assert "Sort" not in text
+
+
+async def test_a_connection_that_dies_in_the_middle_is_another_beginning(database_url: str) -> None:
+    async with house(database_url) as opened:
+        thread = await tell(opened.alice, "Hello")
+        services = opened.app.state.services
+        store: NeonChatKitStore[Owner] = NeonChatKitStore(services.engine, retry_seconds=5)
+
+        async def kill() -> None:
+            connection = await asyncpg.connect(database_url)
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await connection.close()
+
+        owner = Owner("demo-alice")
+        export = await gathered_export(Meddling(store, services.blobs, kill, kill), owner)
+        assert [found["id"] for found in export.threads] == [thread]
+        with pytest.raises(StoreUnavailable):
+            await gathered_export(Meddling(store, services.blobs, kill, kill, kill), owner)
+        assert services.engine.pool.checkedout() == 0
+        assert (await export_of(opened.alice)) == export
+
+
+async def test_an_export_that_is_given_up_gives_its_connection_back(database_url: str) -> None:
+    async with house(database_url) as opened:
+        await tell(opened.alice, "Hello")
+        services = opened.app.state.services
+        store: NeonChatKitStore[Owner] = NeonChatKitStore(services.engine)
+
+        async def wait() -> None:
+            assert services.engine.pool.checkedout() == 1
+            raise asyncio.CancelledError
+
+        gatherer = Meddling(store, services.blobs, wait)
+        with pytest.raises(asyncio.CancelledError):
+            await gatherer.gather(Owner("demo-alice"), owner="demo-alice")
+        assert services.engine.pool.checkedout() == 0
+
+
+LAYOUT = '{\n\t"id" : "msg_1",\r\n "text": "a\\nb \\u0000 \\\\n", "n": [1e23, -0.0,\r1.0]}'
+
+
+async def test_stored_json_is_kept_to_the_letter_but_for_its_line_breaks(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    deep = '{"content": ' + "[" * 3000 + "]" * 3000 + "}"
+    await connection.execute(
+        "INSERT INTO chat_threads (user_id, id, status, payload, metadata)"
+        " VALUES ('me', 'thr_1', 'active', $1, $1)",
+        LAYOUT,
+    )
+    for number, payload in enumerate((LAYOUT, deep, "[]"), 1):
+        await connection.execute(
+            "INSERT INTO chat_thread_items (user_id, thread_id, id, position, type, payload)"
+            " VALUES ('me', 'thr_1', $1, $2, 'assistant_message', $3)",
+            f"msg_{number}",
+            number,
+            payload,
+        )
+    await connection.close()
+    engine = create_engine(database_url)
+    store: NeonChatKitStore[Owner] = NeonChatKitStore(engine)
+    gathered = await Gatherer(store, Blobs.in_memory()).gather(Owner("me"), owner="me")
+    written = {
+        name: b"".join([piece async for piece in FORMATS[name].write(gathered)]).decode() for name in FORMATS
+    }
+    gathered.close()
+    await engine.dispose()
+    lines = written["json"].split("\n")
+    squeezed = LAYOUT.replace("\n", " ").replace("\r", " ")
+    assert json.loads(squeezed) == json.loads(LAYOUT)
+    assert f'"payload": {squeezed}, "metadata": {squeezed}}}' in lines[2]
+    assert sum(squeezed in line for line in lines) == 2
+    assert sum(deep in line for line in lines) == 1
+    for name in ("html", "markdown"):
+        assert re.sub(r"\\(.)", r"\1", written[name]).count("This cannot be shown here.") == 1
+
+
+@pytest.mark.parametrize("kind", ["old", "new"])
+async def test_an_export_goes_through_a_pooler(database_url: str, tmp_path: Path, kind: Kind) -> None:
+    async with pgbouncer(kind, tmp_path / "pooler", database_url) as pooler, house(pooler.url) as opened:
+        for number in range(3):
+            await tell(opened.alice, f"{number}")
+        exports = await asyncio.gather(*(export_of(who) for who in (opened.alice, opened.bob)))
+        assert [len(export.items) for export in exports] == [6, 0]
