@@ -388,7 +388,7 @@ async def test_exports_are_whole_while_conversations_come_and_go(database_url: s
                 await mine.http.delete(f"/chat/threads/{thread}")
                 await opened.swept()
 
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             for number in range(3):
                 group.create_task(busy(number))
             seen: set[int] = set()

@@ -172,16 +172,40 @@ async def test_a_thread_in_use_is_not_waited_for(
     assert await ids(alice) == {thread}
 
 
-async def test_messages_and_the_purge_at_once_lose_nothing(
+async def test_a_message_that_comes_while_its_thread_is_deleted_is_refused_and_leaves_nothing(
     opened: House, database: Looking, retention: RetentionRepository
 ) -> None:
+    alice = opened.alice
+    thread = await alice.create("going")
+    await old(database, thread)
+    values = {**_arrays([ThreadKey("demo-alice", thread)]), "cutoff": await retention.cutoff(DAYS)}
+    async with database.transaction():
+        assert (await database.fetch(PURGE.sql, *PURGE.arguments(values)))[0][0] == 1
+        sending = asyncio.create_task(
+            alice.post("threads.add_user_message", thread_id=thread, input=user_input("too late"))
+        )
+        _, waiting = await asyncio.wait({sending}, timeout=0.3)
+        assert waiting
+    assert "too late" not in (await sending).text
+    assert await alice.threads() == []
+    assert await database.fetchval("SELECT count(*) FROM chat_thread_items") == 0
+
+
+async def test_messages_and_the_purge_at_once_lose_nothing(
+    opened: House, database: Looking, retention: RetentionRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whichever comes first: a message is stored and its thread stays, or it is refused and all is gone."""
+    monkeypatch.setattr(purge_module, "_DELETED_AT_ONCE", 2)
     alice = opened.alice
     threads = [await alice.create(str(number)) for number in range(40)]
     await old(database, *threads)
     stored: set[str] = set()
+    # Its connection is open when the race begins.
+    await retention.cutoff(DAYS)
 
-    async def add(thread: str) -> None:
+    async def add(number: int, thread: str) -> None:
+        # While the purge goes through them in the order of their ids, the messages come in the opposite.
+        await asyncio.sleep((len(threads) - number) * 0.002)
         body = {
             "type": "threads.add_user_message",
             "params": {"thread_id": thread, "input": user_input("now")},
@@ -191,14 +215,10 @@ async def test_messages_and_the_purge_at_once_lose_nothing(
         if answer.status_code == 200 and '"thread.item.done"' in answer.text:
             stored.add(thread)
 
-    async def purging() -> Purged:
-        await asyncio.sleep(0.02)
-        return await purge(retention)
-
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(purging())
-        for thread in threads:
-            group.create_task(add(thread))
+        running = group.create_task(purge(retention))
+        for number, thread in enumerate(threads):
+            group.create_task(add(number, thread))
     done = running.result()
     assert await database.fetchval("SELECT count(*) FROM chat_threads") == len(threads) - done.gone.threads
     assert await ids_of(database) >= stored
