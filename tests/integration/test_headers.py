@@ -62,7 +62,7 @@ async def test_an_answer_to_a_bug_has_them_and_can_be_read_by_a_page_elsewhere(
     async def process(*_: Any) -> None:
         raise RuntimeError("unexpected")
 
-    monkeypatch.setattr(HistoryServer, "process", process)
+    monkeypatch.setattr(HistoryServer, "answer", process)
     async with house(database_url, cors_allowed_origins=ORIGIN) as opened:
         alice = opened.alice
         alice.http.headers["Origin"] = ORIGIN

@@ -108,7 +108,7 @@ async def test_a_bug_in_a_request(database_url: str, logged: Logged, monkeypatch
     async def process(*_: Any) -> None:
         raise RuntimeError(MARKER)
 
-    monkeypatch.setattr(HistoryServer, "process", process)
+    monkeypatch.setattr(HistoryServer, "answer", process)
     async with house(database_url) as opened:
         talk_about_everything()
         assert (await opened.alice.post("threads.list")).status_code == 500
