@@ -5,6 +5,7 @@ RUN pip install --no-cache-dir --require-hashes -r requirements.txt
 COPY pyproject.toml README.md LICENSE alembic.ini ./
 COPY alembic alembic
 COPY app app
+COPY migrations_data migrations_data
 # Where attachments are, unless CHAT_FILES_URL says otherwise: mount a volume there, or name an S3 bucket.
 RUN useradd --system --no-create-home chatkit && install -d -m 700 -o chatkit .data .data/files
 USER chatkit

@@ -24,6 +24,7 @@ from app.identity.demo import DemoSignIn
 from app.main import create_app
 from app.serving import server_for
 from app.settings import Settings, explain
+from migrations_data.command import add_commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_doctor)
     for command in (export, erase, purge):
         command.add(commands.add_parser)
+    add_commands(commands)
     for server in (serve, demo):
         server.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
         server.add_argument("--port", type=int, default=8000, help="default: 8000")

@@ -3,6 +3,7 @@
 from app.models.attachment import Attachment, FileRemoval
 from app.models.base import MAX_ID_BYTES, Base
 from app.models.claim import Claim
+from app.models.data_move import DataMove
 from app.models.item import ThreadItem
 from app.models.keyed_request import KeyedRequest
 from app.models.secret import Secret
@@ -13,6 +14,7 @@ __all__ = [
     "Attachment",
     "Base",
     "Claim",
+    "DataMove",
     "FileRemoval",
     "KeyedRequest",
     "Secret",

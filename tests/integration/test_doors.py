@@ -42,7 +42,7 @@ TABLES = (
 )
 # In the background or once: not part of what a request costs.
 FOR_NOBODY = (DUE, FORGET, DELETE_ORPHANS, DELETE_STRAYS, KEEP, PRUNE, RENEW, PROVE, STAMPS)
-OWN_TABLES = {"alembic_version", "chat_secrets"}
+OWN_TABLES = {"alembic_version", "chat_secrets", "chat_data_moves"}
 
 
 @dataclass(frozen=True)

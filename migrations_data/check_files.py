@@ -1,0 +1,103 @@
+"""From attachments as they were read to the rows that they become."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.stores.codec import load_attachment
+from app.stores.ids import is_storable
+from migrations_data.check_threads import Unplaceable
+from migrations_data.json_text import Decoder, dumps, members, object_of
+from migrations_data.owners import OwnerRule
+from migrations_data.stage import FileUnit, RawRecord, Stage
+from migrations_data.times import Clock
+
+_DECODER = Decoder()
+
+
+class FileCheck:
+    """Makes rows of attachments. A store's own has no bytes: these were never in its file."""
+
+    def __init__(self, stage: Stage, owners: OwnerRule, clock: Clock, now: int) -> None:
+        self._stage = stage
+        self._owners = owners
+        self._clock = clock
+        self._now = now
+
+    def stage_files(self) -> None:
+        """Stage every attachment behind all items."""
+        for raw in self._stage.rows("SELECT seq, key, line, text FROM raw_files ORDER BY seq"):
+            record = RawRecord(*raw)
+            try:
+                self._put(record)
+            except Unplaceable as error:
+                self._stage.reject(record.line, record.key, str(error), record.text)
+
+    def _put(self, raw: RawRecord) -> None:
+        record, _ = _DECODER.at(raw.text, 0)
+        parts = members(raw.text)
+        make = self._own if self._stage.kind == "own" else self._legacy
+        unit = make(raw, record, parts)
+        try:
+            load_attachment(unit.payload)
+        except ValidationError:
+            raise Unplaceable("ChatKit cannot read the attachment") from None
+        known = self._stage.one("SELECT count(*) FROM files WHERE owner = ? AND id = ?", unit.owner, unit.id)
+        if known:
+            raise Unplaceable("another attachment with this id came before")
+        self._stage.put_file(unit._replace(n=self._stage.next_unit()))
+
+    def _own(self, raw: RawRecord, record: dict[str, Any], parts: dict[str, str]) -> FileUnit:
+        file_id, thread, item = (record.get(name) for name in ("id", "thread_id", "item_id"))
+        created, size = self._clock.read(record.get("created_at")), record.get("size")
+        home = self._home(thread)
+        owner = home[0] if home else self._owners.of(str(thread), record)
+        ids = [file_id, *(other for other in (thread, item) if other is not None)]
+        if not all(isinstance(one, str) and is_storable(one) for one in ids) or "payload" not in parts:
+            raise Unplaceable("the export's record is not whole")
+        if created is None or owner is None or not (size is None or isinstance(size, int)):
+            raise Unplaceable("the export's record is not whole")
+        content = self._stage.bytes_of(raw.seq)
+        if content is not None and len(content) != size:
+            raise Unplaceable(f"it has {len(content)} bytes and is to have {size}")
+        if content is None and size is not None:
+            self._stage.problem(raw.line, raw.key, "the export holds no bytes of the attachment")
+        return FileUnit(
+            0, raw.line, raw.seq, owner, str(file_id), thread, item, created, size, parts["payload"]
+        )
+
+    def _legacy(self, raw: RawRecord, record: dict[str, Any], parts: dict[str, str]) -> FileUnit:
+        file_id = raw.key or ""
+        if not is_storable(file_id):
+            raise Unplaceable("its id cannot be stored")
+        if record.get("id") != file_id:
+            parts["id"] = dumps(file_id)
+        carrier = self._stage.db.execute(
+            "SELECT owner, thread_id, item_id, created FROM carried WHERE id = ?", (file_id,)
+        ).fetchone()
+        if carrier is None:
+            owner, thread, item, created = self._uncarried(record)
+        else:
+            owner, thread, item, created = carrier
+        if "bytes" in record:
+            self._stage.problem(raw.line, file_id, "a store's own bytes stay in what is known")
+        payload = object_of(parts.items())
+        return FileUnit(0, raw.line, raw.seq, owner, file_id, thread, item, created, None, payload)
+
+    def _uncarried(self, record: dict[str, Any]) -> tuple[str, str | None, None, int]:
+        """Return owner, thread and time of an attachment that no message carries."""
+        found = self._home(record.get("thread_id"))
+        if found is not None:
+            return found[0], found[1], None, found[2]
+        owner = self._owners.of("", record)
+        if owner is None:
+            raise Unplaceable("nothing says whose attachment it is")
+        return owner, None, None, self._now
+
+    def _home(self, thread: object) -> tuple[str, str, int] | None:
+        """Return owner, id and time of a thread, None if it is not there."""
+        found = self._stage.db.execute(
+            "SELECT owner, id, created FROM threads WHERE id = ? ORDER BY n LIMIT 1", (str(thread),)
+        )
+        row: tuple[str, str, int] | None = found.fetchone()
+        return row

@@ -1,0 +1,214 @@
+"""From items as they were read to the rows that they become."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from chatkit.types import HiddenContextItem, ThreadItem, UserMessageItem
+from pydantic import TypeAdapter, ValidationError
+
+from app.stores.codec import load_items
+from app.stores.ids import PLACEHOLDER_IDS, id_from, id_kind, is_storable
+from migrations_data.content_rows import is_content_row, item_from_row
+from migrations_data.json_text import Decoder, dumps, members, object_of
+from migrations_data.stage import ItemUnit, RawItem, Stage, ThreadUnit, moment
+from migrations_data.times import Clock
+
+_ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
+_DECODER = Decoder()
+_BATCH = 200
+_HIDDEN = "hidden_context_item"
+# What an older SDK, or a dump without nulls, may lack.
+_FILLERS: tuple[Any, ...] = (None, [], {}, "")
+_FEEDBACK = (None, "positive", "negative")
+
+
+@dataclass(slots=True)
+class _Row:
+    """An item on its way."""
+
+    unit: ItemUnit
+    raw: int
+    changed: bool
+
+
+class ItemCheck:
+    """Makes rows of a thread's items, and notes what it had to put right."""
+
+    def __init__(self, stage: Stage, clock: Clock) -> None:
+        self._stage = stage
+        self._clock = clock
+
+    def stage_items(self, thread: ThreadUnit, key: str) -> int | None:
+        """Stage the items of a thread in their order; return the time of the newest, None without any."""
+        newest: int | None = None
+        waiting: list[_Row] = []
+        for row in self._rows(thread, key):
+            newest = row.unit.created if newest is None else max(newest, row.unit.created)
+            waiting.append(row)
+            if len(waiting) == _BATCH:
+                self._put(thread, waiting)
+                waiting = []
+        self._put(thread, waiting)
+        return newest
+
+    def _rows(self, thread: ThreadUnit, key: str) -> Iterator[_Row]:
+        created = thread.created
+        for raw in self._stage.raw_items(key):
+            record, _ = _DECODER.at(raw.text, 0)
+            if not isinstance(record, dict):
+                self._stage.reject(raw.line, key, "it is no object", raw.text)
+                continue
+            if self._stage.kind == "own":
+                row = self._own(thread, raw, record)
+            else:
+                row = self._legacy(thread, raw, record, created)
+            if row is not None:
+                created = row.unit.created
+                yield row
+
+    def _own(self, thread: ThreadUnit, raw: RawItem, record: dict[str, Any]) -> _Row | None:
+        line, text = raw.line, raw.text
+        item_id, kind, feedback = record.get("id"), record.get("type"), record.get("feedback")
+        created = self._clock.read(record.get("created_at"))
+        whole = isinstance(item_id, str) and is_storable(item_id) and isinstance(record.get("payload"), dict)
+        if not whole or created is None or not isinstance(kind, str) or feedback not in _FEEDBACK:
+            self._stage.reject(line, str(item_id), "the export's record is not whole", text)
+            return None
+        if not self._stage.take_id(thread.n, str(item_id)):
+            self._stage.reject(line, str(item_id), "another item of the thread has this id", text)
+            return None
+        payload = members(text)["payload"]
+        n = self._stage.next_unit()
+        return _Row(
+            ItemUnit(n, thread.n, line, str(item_id), kind, created, feedback, payload), raw.seq, True
+        )
+
+    def _legacy(self, thread: ThreadUnit, raw: RawItem, record: dict[str, Any], before: int) -> _Row | None:
+        line, text = raw.line, raw.text
+        changes: dict[str, str] = {}
+        if is_content_row(record):
+            changes = item_from_row(record, members(text))
+            record = _DECODER.at(object_of(changes.items()), 0)[0]
+        kind = record["type"] if isinstance(record.get("type"), str) else "unknown"
+        created = self._created(record, line, before, changes)
+        item_id = self._id(thread, raw, record, kind)
+        if item_id is None:
+            return None
+        if record.get("thread_id") != thread.id:
+            if isinstance(record.get("thread_id"), str):
+                self._note(line, item_id, "the item named another thread than the one that it is in")
+            changes["thread_id"] = dumps(thread.id)
+        if record.get("id") != item_id:
+            changes["id"] = dumps(item_id)
+        payload = object_of((members(text) | changes).items()) if changes else text
+        kind = kind.replace("\0", "\ufffd")
+        n = self._stage.next_unit()
+        return _Row(
+            ItemUnit(n, thread.n, line, item_id, kind, created, None, payload), raw.seq, bool(changes)
+        )
+
+    def _note(self, line: int, item_id: str | None, kind: str, more: str = "") -> None:
+        self._stage.problem(line, item_id, kind, more)
+
+    def _created(self, record: dict[str, Any], line: int, before: int, changes: dict[str, str]) -> int:
+        """Return the item's time; one without gets that of what stands before it."""
+        created = self._clock.read(record.get("created_at"))
+        if created is not None:
+            return created
+        shown = record.get("id") if isinstance(record.get("id"), str) else None
+        self._note(line, shown, "the item had no time and got that of what stands before it")
+        changes["created_at"] = dumps(moment(before).isoformat())
+        return before
+
+    def _id(self, thread: ThreadUnit, raw: RawItem, record: dict[str, Any], kind: str) -> str | None:
+        """Return the item's id, one of ours unless its own can be kept; None for what stands here twice.
+
+        Ours is made of what the item says, so that it is the same whenever the store is read.
+        """
+        given = record.get("id")
+        own = given if isinstance(given, str) and is_storable(given) else None
+        if own is not None and own not in PLACEHOLDER_IDS and self._stage.take_id(thread.n, own):
+            return own
+        if own is not None and self._stage.stands_already(raw):
+            return None
+        line, digest = raw.line, hashlib.sha256(raw.text.encode()).hexdigest()
+        number = 0
+        while True:
+            derived = id_from(id_kind(kind), thread.owner, f"import\1{thread.id}\1{digest}\1{number}")
+            if self._stage.take_id(thread.n, derived):
+                break
+            number += 1
+        if own in PLACEHOLDER_IDS:
+            self._note(line, own, "a placeholder was replaced by an id of ours", derived)
+        elif own is None:
+            self._note(line, None, "an item without an id that can be stored got one of ours", derived)
+        else:
+            self._note(line, own, "an id that another item of the thread has was replaced", derived)
+        return derived
+
+    def _put(self, thread: ThreadUnit, rows: list[_Row]) -> None:
+        """Stage some rows, each readable by the Store."""
+        for row, item in zip(rows, load_items([row.unit.payload for row in rows]), strict=True):
+            if (
+                isinstance(item, HiddenContextItem)
+                and row.unit.type != _HIDDEN
+                and self._stage.kind == "legacy"
+            ):
+                self._fill(row)
+            elif isinstance(item, UserMessageItem) and item.attachments:
+                self._carry(thread, row.unit, [attachment.id for attachment in item.attachments])
+        self._stage.put_items((row.unit, row.raw, row.changed) for row in rows)
+
+    def _carry(self, thread: ThreadUnit, unit: ItemUnit, attachments: list[str]) -> None:
+        for attachment in attachments:
+            self._stage.db.execute(
+                "INSERT OR IGNORE INTO carried VALUES (?, ?, ?, ?, ?)",
+                (attachment, thread.owner, thread.id, unit.id, unit.created),
+            )
+
+    def _fill(self, row: _Row) -> None:
+        """Give an item what a dump without nulls or an older SDK left out, if that is all that it lacks."""
+        content = _DECODER.at(row.unit.payload, 0)[0]
+        filled: dict[str, str] = {}
+        while (name := _missing(content)) is not None and name not in filled:
+            for filler in _FILLERS:
+                filled[name] = dumps(filler)
+                content[name] = filler
+                if name not in _wrong(content):
+                    break
+        if filled and not _wrong(content):
+            payload = object_of((members(row.unit.payload) | filled).items())
+            row.unit, row.changed = row.unit._replace(payload=payload), True
+            self._note(row.unit.line, row.unit.id, "fields that ChatKit needs were missing and are empty now",
+                       ", ".join(filled))  # fmt: skip
+        else:
+            self._note(
+                row.unit.line,
+                row.unit.id,
+                "this ChatKit cannot read the item; it is kept whole, as hidden context",
+                row.unit.type,
+            )
+
+
+def _errors(content: Any) -> list[tuple[str, str]]:
+    """Return name and kind of what is wrong with the fields of an item."""
+    try:
+        _ITEM.validate_python(content)
+    except ValidationError as error:
+        return [
+            (str(one["loc"][1]) if len(one["loc"]) > 1 else "", one["type"] if not one["loc"][2:] else "")
+            for one in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+    return []
+
+
+def _wrong(content: Any) -> set[str]:
+    return {name for name, _ in _errors(content)}
+
+
+def _missing(content: Any) -> str | None:
+    """Return a field that is missing; None when nothing is, or that is not all that is wrong."""
+    errors = _errors(content)
+    return errors[0][0] if errors and all(kind == "missing" for _, kind in errors) else None

@@ -1,0 +1,73 @@
+"""Whose threads they are: one user's, as a list says, or as the threads themselves say."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.stores.ids import is_storable
+from migrations_data.errors import MoveRefused
+
+_WAYS = (
+    "Say whose conversations these are: --user ID for one owner, --user-map FILE for a JSON object of"
+    " thread ids and users, or --user-from metadata.user_id when the threads say it themselves."
+)
+
+
+@dataclass(frozen=True)
+class OwnerRule:
+    """Finds the owner of a thread; the more particular answer wins."""
+
+    user: str | None = None
+    by_thread: dict[str, str] = field(default_factory=dict)
+    path: tuple[str, ...] = ()
+
+    def of(self, thread_id: str, record: dict[str, Any]) -> str | None:
+        """Return a thread's owner, None when nothing tells."""
+        return self.by_thread.get(thread_id) or self._named(record) or self.user
+
+    def _named(self, record: Any) -> str | None:
+        for name in self.path:
+            record = record.get(name) if isinstance(record, dict) else None
+        if isinstance(record, int) and not isinstance(record, bool):
+            record = str(record)
+        return record if self.path and isinstance(record, str) and is_storable(record) else None
+
+    @property
+    def digest(self) -> str:
+        """The same for the same rule."""
+        parts = [self.user, sorted(self.by_thread.items()), self.path]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def owner_rule(
+    *, user: str | None, user_map: Path | None, user_from: str | None, of_source: str | None
+) -> OwnerRule:
+    """Return the rule that was asked for; `of_source` is the owner that an export names itself.
+
+    Raises MoveRefused when there is none, or it cannot be used.
+    """
+    given = user or of_source
+    if given is not None and not is_storable(given):
+        raise MoveRefused("The user cannot be used: an id has 1 to 255 bytes of UTF-8 without U+0000.")
+    if given is None and user_map is None and user_from is None:
+        raise MoveRefused(_WAYS)
+    return OwnerRule(given, _read(user_map), tuple(user_from.split(".")) if user_from else ())
+
+
+def _read(path: Path | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    try:
+        content: object = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise MoveRefused(f"The list of users {path.name} cannot be read: {error}.") from None
+    if not isinstance(content, dict):
+        raise MoveRefused(
+            f'{path.name} is to be a JSON object of thread ids and users: {{"thr_1": "alice"}}.'
+        )
+    wrong = [key for key, user in content.items() if not isinstance(user, str) or not is_storable(user)]
+    if wrong:
+        raise MoveRefused(f"{path.name} names no user that can be used for {wrong[0]!r}.")
+    return content

@@ -1,0 +1,209 @@
+"""Reading a JSON store: what ChatKit starters wrote, in all its shapes, and our own export.
+
+Both are one object with `threads`, `items` and `attachments`, in any order. Threads are a list or an
+object by id, and may hold their items; items are lists or objects by thread, or one flat list or
+object. Our export says so in its first member, and its records are kept to the letter.
+"""
+
+import base64
+import binascii
+from pathlib import Path
+from typing import Any
+
+from migrations_data.errors import MoveRefused, SourceBroken
+from migrations_data.json_stream import JsonStream, Value
+from migrations_data.json_text import Decoder, members, object_of
+from migrations_data.progress import Progress
+from migrations_data.stage import Stage
+
+EXPORT_FORMAT = "chatkit-neon"
+_EXPORT_VERSION = 1
+_SECTIONS = ("threads", "items", "attachments")
+_NOT_A_STORE = (
+    "This is not a file that can be imported: it has neither `threads` nor `items`. Known are the JSON"
+    " stores of ChatKit starters, the SQLite store of ChatKit samples, and exports of chatkit-neon."
+)
+
+
+def read_json(path: Path, stage: Stage, progress: Progress) -> SourceBroken | None:
+    """Stage everything in a file; return where it breaks off, None if it is whole.
+
+    Raises MoveRefused for a file that is something else.
+    """
+    reader = _Reader(path, stage, progress)
+    try:
+        reader.document()
+    except SourceBroken as error:
+        if not reader.sections:
+            raise MoveRefused(f"{_NOT_A_STORE} (Line {error.line}: {error.reason}.)") from None
+        return error
+    finally:
+        reader.stream.close()
+        stage.end_of_reading()
+    if not reader.sections:
+        raise MoveRefused(_NOT_A_STORE)
+    return None
+
+
+class _Reader:
+    def __init__(self, path: Path, stage: Stage, progress: Progress) -> None:
+        self.stream = JsonStream(path)
+        self.sections: set[str] = set()
+        self._stage = stage
+        self._progress = progress
+        self._decoder = Decoder()
+
+    def document(self) -> None:
+        if not self.stream.peek():
+            raise MoveRefused("The file is empty.")
+        for line, name in self.stream.members():
+            if name in _SECTIONS:
+                self.sections.add(name)
+                self._section(name)
+            else:
+                self._other(line, name, self.stream.value())
+        self.stream.finish()
+
+    def _other(self, line: int, name: str, value: Value) -> None:
+        if name == "format" and value.value == EXPORT_FORMAT:
+            self._stage.kind = "own"
+        elif self._stage.kind == "own" and name == "version":
+            if value.value != _EXPORT_VERSION:
+                raise MoveRefused(
+                    f"This export has version {value.text}, that of a newer release. Import it with that."
+                )
+        elif self._stage.kind == "own" and name == "user_id":
+            self._stage.owner = value.value if isinstance(value.value, str) else None
+        elif value.value is not None or value.problem:
+            self._stage.reject(line, name, "it is no part of a store that this release knows", value.text)
+
+    def _section(self, name: str) -> None:
+        character = self.stream.peek()
+        if character == "[":
+            for _ in self.stream.elements():
+                self._record(name, None)
+        elif character == "{":
+            for _, key in self.stream.members():
+                self._member(name, key)
+        elif (value := self.stream.value()).value is not None:
+            self._stage.reject(value.line, name, "it is neither a list nor an object", value.text)
+
+    def _member(self, name: str, key: str) -> None:
+        if name == "items" and self.stream.peek() == "[":
+            for _ in self.stream.elements():
+                self._record(name, key, listed=True)
+        else:
+            self._record(name, key)
+
+    def _record(self, name: str, key: str | None, *, listed: bool = False) -> None:
+        """Stage the value that comes next; `key` is that of an object around it.
+
+        One that is `listed` under a thread's key is an item, whatever it holds.
+        """
+        own = self._stage.kind == "own"
+        value = self.stream.verbatim() if own else self.stream.value()
+        self._progress.at(self.stream.bytes_read)
+        if value.problem is not None:
+            self._stage.reject(value.line, key, value.problem, value.text)
+        elif not isinstance(value.value, dict):
+            if value.value is not None:
+                self._stage.reject(value.line, key, "it is no object", value.text)
+        elif name == "threads":
+            self._thread(key, value)
+        elif name == "items":
+            self._items(key, value, listed)
+        else:
+            self._attachment(key, value)
+
+    def _thread(self, key: str | None, value: Value) -> None:
+        text, content = value.text, value.value
+        key = key if key is not None else _key(content.get("id"))
+        nested = self._nested(content, text) if self._stage.kind == "legacy" else []
+        if nested or isinstance(content.get("thread"), dict):
+            parts = members(text)
+            parts.pop("items", None)
+            inner = parts.pop("thread", None) if isinstance(content.get("thread"), dict) else None
+            text = inner or object_of(parts.items())
+            key = key if key is not None else _key((content.get("thread") or content).get("id"))
+        if key is None:
+            self._stage.reject(value.line, None, "the thread has no id", value.text)
+        elif not self._stage.add_thread(key, value.line, text):
+            self._twice(key, value.line, text)
+        for item in nested:
+            self._stage.add_item(key, value.line, item, nested=True)
+
+    def _twice(self, key: str, line: int, text: str) -> None:
+        first = self._stage.one("SELECT text FROM raw_threads WHERE key = ?", key)
+        if first == text:
+            self._stage.problem(line, key, "the same thread stands here again")
+        else:
+            self._stage.reject(line, key, "another thread with this id came before", text)
+
+    def _nested(self, content: dict[str, Any], text: str) -> list[str]:
+        """Return the texts of the items that stand in a thread: a list, a page, or an object by id."""
+        items = content.get("items")
+        if isinstance(items, dict) and isinstance(items.get("data"), list):
+            items = items["data"]
+        if not items or not isinstance(items, list | dict):
+            return []
+        return self._texts(members(text)["items"])
+
+    def _texts(self, text: str) -> list[str]:
+        """Return the texts of the elements of a list, of the data of a page, of the members of an object."""
+        value = self._decoder.parse(text).value
+        if isinstance(value, dict) and isinstance(value.get("data"), list):
+            text, value = members(text)["data"], value["data"]
+        if isinstance(value, dict):
+            return list(members(text).values())
+        return _elements(text)
+
+    def _items(self, key: str | None, value: Value, listed: bool) -> None:
+        content = value.value
+        if listed:
+            self._stage.add_item(key, value.line, value.text)
+        elif self._stage.kind == "own" or key is None:
+            self._stage.add_item(_key(content.get("thread_id")), value.line, value.text)
+        elif _is_item(content):
+            # An object of items by their ids.
+            thread = _key(content.get("thread_id"))
+            self._stage.add_item(key if thread is None else thread, value.line, value.text)
+        else:
+            for text in self._texts(value.text):
+                self._stage.add_item(key, value.line, text)
+
+    def _attachment(self, key: str | None, value: Value) -> None:
+        content, text = value.value, value.text
+        key = _key(content.get("id")) or key
+        if key is None:
+            self._stage.reject(value.line, None, "the attachment has no id", text)
+            return
+        found: bytes | None = None
+        if self._stage.kind == "own" and isinstance(content.get("bytes"), str):
+            try:
+                found = base64.b64decode(content["bytes"], validate=True)
+            except binascii.Error:
+                self._stage.problem(value.line, key, "the attachment's bytes are no base64 and are left out")
+            text = object_of((name, part) for name, part in members(text).items() if name != "bytes")
+        self._stage.add_file(key, value.line, text, found)
+
+
+def _elements(text: str) -> list[str]:
+    """Return the texts of a list's elements, to the letter."""
+    decoder = Decoder()
+    found, place = [], 1
+    while text[place] != "]":
+        _, end = decoder.at(text, place)
+        found.append(text[place:end])
+        place = end + 1 if text[end] == "," else end
+    return found
+
+
+def _is_item(content: dict[str, Any]) -> bool:
+    return isinstance(content.get("type"), str) and ("created_at" in content or "id" in content)
+
+
+def _key(value: Any) -> str | None:
+    """Return what a record is known by in its source."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,70 @@
+"""What a move says: on the terminal in short, in files in full."""
+
+import itertools
+import json
+import sys
+from pathlib import Path
+from typing import IO
+
+from migrations_data.errors import SourceBroken
+from migrations_data.part_files import part_of
+from migrations_data.stage import Stage
+
+_EXAMPLES = 5
+
+
+def say(text: str = "", *, to: IO[str] | None = None) -> None:
+    """Print a line."""
+    print(text, file=to or sys.stdout, flush=True)
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def say_what_was_found(stage: Stage, broken: SourceBroken | None) -> None:
+    """Say how much there is to write, and everything that is not as it should be, by kind."""
+    counts = [
+        counted(stage.one(f"SELECT count(*) FROM {table}"), what)  # noqa: S608 - the stage's own names
+        for table, what in (("threads", "thread"), ("items", "item"), ("files", "attachment"))
+    ]
+    say(f"Found {counts[0]}, {counts[1]} and {counts[2]} to write.")
+    if broken is not None:
+        say(f"Line {broken.line}: {broken.reason}. What came before is whole.")
+    say_problems(stage)
+    rejects = stage.rows("SELECT reason, count(*), min(line) FROM rejects GROUP BY reason ORDER BY min(line)")
+    for reason, number, line in rejects:
+        say(f"Rejected: {counted(number, 'record')}, the first on line {line}: {reason}.")
+
+
+def say_problems(stage: Stage) -> None:
+    """Say what was put right, or kept as it is."""
+    kinds = stage.rows("SELECT kind, count(*) FROM problems GROUP BY kind ORDER BY min(rowid)")
+    for kind, number in list(kinds):
+        say(f"Note: {kind} ({counted(number, 'time')}).")
+        examples = stage.rows("SELECT line, id, more FROM problems WHERE kind = ? LIMIT ?", kind, _EXAMPLES)
+        for line, record_id, more in examples:
+            say(f"  line {line}, {record_id or 'without an id'}{f': {more}' if more else ''}"[:200])
+        if number > _EXAMPLES:
+            say(f"  and {number - _EXAMPLES:,} more")
+
+
+def write_lists(stage: Stage, *, rejects: Path, report: Path) -> None:
+    """Write every reject, and every problem, as one JSON object a line; no file for what there is none of."""
+    _write(rejects, stage, "SELECT line, id, reason, record FROM rejects ORDER BY rowid", "reason", "record")
+    _write(report, stage, "SELECT line, id, kind, more FROM problems ORDER BY rowid", "problem", "more")
+
+
+def _write(path: Path, stage: Stage, sql: str, third: str, fourth: str) -> None:
+    rows = stage.rows(sql)
+    first = next(rows, None)
+    if first is None:
+        path.unlink(missing_ok=True)
+        return
+    temporary = part_of(path)
+    with temporary.open("w", encoding="utf-8") as file:
+        for row in itertools.chain([first], rows):
+            line = dict(zip(("line", "id", third, fourth), row, strict=True))
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    temporary.replace(path)

@@ -1,0 +1,242 @@
+"""The stages of a move, in order: back up, read, check, and with `apply` write, verify, and note it."""
+
+import asyncio
+import hashlib
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+
+from app.database import Database, create_engine
+from app.database.failures import StatementFailed
+from app.database.schema import schema_is_current
+from app.errors import StoreUnavailable
+from app.files.blobs import Blobs
+from app.repositories.moves import MoveRepository, MoveState
+from app.settings import Settings
+from app.stores import NeonChatKitStore
+from migrations_data.backup import back_up, back_up_sqlite
+from migrations_data.check import check
+from migrations_data.errors import MoveRefused, SourceBroken
+from migrations_data.owners import OwnerRule, owner_rule
+from migrations_data.progress import Progress
+from migrations_data.read_json import EXPORT_FORMAT, read_json
+from migrations_data.read_sqlite import is_sqlite, read_sqlite
+from migrations_data.reports import counted, say, say_what_was_found, write_lists
+from migrations_data.stage import Stage, micros
+from migrations_data.times import Clock
+from migrations_data.verify import Owner, Verdict, Verifier
+from migrations_data.write import Writer
+
+DONE, FAILED, DONE_WITH_REJECTS = 0, 1, 3
+DEFAULT_BATCH = 1000
+_RETRY_SECONDS = 60.0
+_CONNECTIONS = 5
+_HEAD_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a move was asked for."""
+
+    kind: str
+    path: Path
+    database_url: str
+    user: str | None = None
+    user_map: Path | None = None
+    user_from: str | None = None
+    apply: bool = False
+    partial: bool = False
+    rejects: Path | None = None
+    batch: int = DEFAULT_BATCH
+    zone: tzinfo = UTC
+
+
+async def run(order: Order) -> int:
+    """Carry out a move; return the exit status of its command.
+
+    Raises MoveRefused when it cannot begin or go on; nothing is half-written then that a second run
+    would not find.
+    """
+    if not order.path.is_file():
+        raise MoveRefused(f"There is no file {order.path}.")
+    if not _names_owner(order.path):
+        _rule(order, None)
+    engine = create_engine(order.database_url, pool_size=_CONNECTIONS)
+    try:
+        database = Database(engine, retry_seconds=_RETRY_SECONDS)
+        await check_schema(database)
+        store: NeonChatKitStore[Owner] = NeonChatKitStore(engine, retry_seconds=_RETRY_SECONDS)
+        return await _Move(order, MoveRepository(database), store).run()
+    finally:
+        await engine.dispose()
+
+
+async def check_schema(database: Database) -> None:
+    """Raise MoveRefused unless the database has this release's schema."""
+    try:
+        current = await schema_is_current(database)
+    except StatementFailed:
+        current = False
+    except StoreUnavailable:
+        raise MoveRefused(
+            "The database cannot be reached. `chatkit-neon doctor` says what is wrong."
+        ) from None
+    if not current:
+        raise MoveRefused("The database does not have this release's schema. First run: alembic upgrade head")
+
+
+def _names_owner(path: Path) -> bool:
+    """Tell whether a file may be an export of ours, which says itself whose it is."""
+    with path.open("rb") as file:
+        return f'"{EXPORT_FORMAT}"'.encode() in file.read(_HEAD_BYTES)
+
+
+def _rule(order: Order, of_source: str | None) -> OwnerRule:
+    return owner_rule(
+        user=order.user, user_map=order.user_map, user_from=order.user_from, of_source=of_source
+    )
+
+
+class _Move:
+    def __init__(self, order: Order, moves: MoveRepository, store: NeonChatKitStore[Owner]) -> None:
+        self._order = order
+        self._moves = moves
+        self._store = store
+        self._path = order.path
+
+    async def run(self) -> int:
+        order = self._order
+        self._is_sqlite = is_sqlite(order.path)
+        copy, digest = await asyncio.to_thread(back_up_sqlite if self._is_sqlite else back_up, order.path)
+        say(f"Backup: {copy} (SHA-256 {digest[:12]}…, verified).")
+        if self._is_sqlite:
+            # The copy is one moment; the database may be in use.
+            self._path = copy
+        with closing(Stage(order.path.absolute().parent)) as stage:
+            return await self._staged(stage, digest)
+
+    async def _staged(self, stage: Stage, digest: str) -> int:
+        order = self._order
+        move = None
+        if not _names_owner(order.path):
+            move = _move_id(digest, _rule(order, None))
+            if (state := await self._moves.load(move)) and state.finished_at is not None:
+                return _was_done(state)
+        broken = self._read(stage)
+        rule = _rule(order, stage.owner)
+        move = move or _move_id(digest, rule)
+        if (state := await self._moves.load(move)) and state.finished_at is not None:
+            return _was_done(state)
+        clock = self._check(stage, rule)
+        say_what_was_found(stage, broken)
+        if clock.naive:
+            say(f"Note: {counted(clock.naive, 'time')} without a zone, read as {order.zone}.")
+        self._write_lists(stage)
+        if broken is not None and not order.partial:
+            say("Nothing is written, because the file is not whole. To take what is whole: --partial")
+            return FAILED
+        if not order.apply:
+            await self._say_what_is_there(stage)
+            say("Nothing is written: this was a dry run. To write: --apply")
+            return DONE
+        return await self._apply(stage, move)
+
+    def _read(self, stage: Stage) -> SourceBroken | None:
+        with Progress("read", self._path.stat().st_size, "B") as progress:
+            if self._is_sqlite:
+                read_sqlite(self._path, stage, progress)
+                return None
+            return read_json(self._path, stage, progress)
+
+    def _check(self, stage: Stage, rule: OwnerRule) -> Clock:
+        clock = Clock(self._order.zone)
+        modified = micros(datetime.fromtimestamp(self._order.path.stat().st_mtime, UTC))
+        total = stage.one("SELECT count(*) FROM raw_threads")
+        with Progress("check", total, " threads") as progress:
+            check(stage, rule, clock, now=modified, progress=progress)
+        return clock
+
+    def _write_lists(self, stage: Stage, *, quiet: bool = False) -> None:
+        path = self._order.path
+        rejects = self._order.rejects or path.with_name(f"{path.name}.rejects.jsonl")
+        report = path.with_name(f"{path.name}.report.jsonl")
+        write_lists(stage, rejects=rejects, report=report)
+        if quiet:
+            return
+        for number, what, where in (
+            (stage.one("SELECT count(*) FROM rejects"), "reject", rejects),
+            (stage.one("SELECT count(*) FROM problems"), "note", report),
+        ):
+            if number:
+                say(f"{counted(number, what)}, each with line and id: {where}")
+
+    async def _say_what_is_there(self, stage: Stage) -> None:
+        known = 0
+        keys: list[tuple[str, str]] = []
+        for key in stage.rows("SELECT owner, id FROM threads"):
+            keys.append(key)
+            if len(keys) == DEFAULT_BATCH:
+                known += len(await self._moves.threads(keys))
+                keys = []
+        known += len(await self._moves.threads(keys)) if keys else 0
+        if known:
+            say(f"{counted(known, 'thread')} of these are there already; what they lack would go behind.")
+
+    async def _apply(self, stage: Stage, move: str) -> int:
+        order = self._order
+        plan, blobs = stage.plan.hexdigest(), self._blobs(stage)
+        state = await self._moves.begin(
+            move, kind=order.kind, source=order.path.name, plan=plan, units=stage.units
+        )
+        if state.position:
+            say(f"Going on behind {state.position:,} of {counted(stage.units, 'record')}.")
+        with Progress("write", stage.units, " records") as progress:
+            await Writer(stage, self._moves, move, blobs).write(
+                state.position, size=order.batch, progress=progress
+            )
+        with Progress("verify", stage.units, " records") as progress:
+            verdict = await Verifier(stage, self._store, self._moves, blobs).verify(progress)
+        return await self._finish(stage, move, verdict)
+
+    def _blobs(self, stage: Stage) -> Blobs | None:
+        """Open the place of files, if there are any bytes."""
+        if not stage.one("SELECT count(*) FROM raw_files WHERE bytes IS NOT NULL"):
+            return None
+        try:
+            return Blobs.at(Settings(database_url=self._order.database_url).chat_files_url)
+        except ValueError as error:
+            raise MoveRefused(f"CHAT_FILES_URL cannot be used: {error}.") from None
+
+    async def _finish(self, stage: Stage, move: str, verdict: Verdict) -> int:
+        self._write_lists(stage, quiet=True)
+        state = await self._moves.load(move)
+        new = (state.threads, state.items, state.attachments) if state else (0, 0, 0)
+        say(
+            f"New: {counted(new[0], 'thread')}, {counted(new[1], 'item')}, {counted(new[2], 'attachment')}."
+            f" Read back and compared: {verdict.threads:,}, {verdict.items:,}, {verdict.attachments:,}."
+        )
+        if verdict.missing:
+            await self._moves.restart(move)
+            say(f"{counted(verdict.missing, 'record')} are not there. Run this again: it goes on.")
+            return FAILED
+        rejected = stage.one("SELECT count(*) FROM rejects")
+        digest = verdict.digest.hexdigest()
+        await self._moves.finish(move, digest=digest, rejected=rejected)
+        if digest == stage.plan.hexdigest():
+            say(f"Everything is there as it was read; digest {digest[:12]}….")
+        if rejected:
+            say(f"{counted(rejected, 'record')} could not be placed, see above.")
+        return DONE_WITH_REJECTS if rejected else DONE
+
+
+def _move_id(digest: str, rule: OwnerRule) -> str:
+    return hashlib.sha256(f"{digest} {rule.digest}".encode()).hexdigest()
+
+
+def _was_done(state: MoveState) -> int:
+    say(
+        f"This was brought in on {state.finished_at:%Y-%m-%d %H:%M} UTC already, with"
+        f" {counted(state.threads, 'thread')} and {counted(state.items, 'item')}. Nothing to do."
+    )
+    return DONE

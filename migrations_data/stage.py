@@ -1,0 +1,354 @@
+"""What was read, and what is to be written: on disk, not in memory, and gone with the process.
+
+An unnamed SQLite database: its file has no name as soon as it is open, so that a killed process
+leaves nothing behind.
+"""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from migrations_data.json_text import without_surrogates
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TABLES = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+PRAGMA cache_size = -32000;
+CREATE TABLE raw_threads (seq INTEGER PRIMARY KEY, key TEXT UNIQUE, line INTEGER, text TEXT, user TEXT);
+CREATE TABLE raw_items (seq INTEGER PRIMARY KEY, key TEXT, line INTEGER, nested INTEGER, text TEXT);
+CREATE TABLE raw_files (seq INTEGER PRIMARY KEY, key TEXT, line INTEGER, text TEXT, bytes BLOB);
+CREATE TABLE problems (line INTEGER, id TEXT, kind TEXT, more TEXT);
+CREATE TABLE rejects (line INTEGER, id TEXT, reason TEXT, record TEXT);
+CREATE TABLE threads (n INTEGER PRIMARY KEY, line INTEGER, owner TEXT, id TEXT, title TEXT, status TEXT,
+  payload TEXT, metadata TEXT, created INTEGER, active INTEGER, left_out INTEGER DEFAULT 0,
+  UNIQUE (owner, id));
+CREATE TABLE items (n INTEGER PRIMARY KEY, thread INTEGER, line INTEGER, raw INTEGER, id TEXT, type TEXT,
+  created INTEGER, feedback TEXT, payload TEXT, left_out INTEGER DEFAULT 0);
+CREATE TABLE files (n INTEGER PRIMARY KEY, line INTEGER, raw INTEGER, owner TEXT, id TEXT, thread_id TEXT,
+  item_id TEXT, created INTEGER, size INTEGER, payload TEXT, left_out INTEGER DEFAULT 0, UNIQUE (owner, id));
+CREATE TABLE taken_ids (thread INTEGER, id TEXT, PRIMARY KEY (thread, id)) WITHOUT ROWID;
+CREATE TABLE carried (id TEXT PRIMARY KEY, owner TEXT, thread_id TEXT, item_id TEXT, created INTEGER)
+  WITHOUT ROWID;
+"""
+_WAITING = 500
+
+Kind = Literal["legacy", "own"]
+
+
+class RawRecord(NamedTuple):
+    """A record as it was read."""
+
+    seq: int
+    key: str | None
+    line: int
+    text: str
+    user: str | None = None
+    """Whose it is, as a column beside it says."""
+
+
+class RawItem(NamedTuple):
+    """An item as it was read; `nested` if it stood in its thread."""
+
+    seq: int
+    key: str | None
+    line: int
+    nested: bool
+    text: str
+
+
+class ThreadUnit(NamedTuple):
+    """A thread to be written."""
+
+    n: int
+    line: int
+    owner: str
+    id: str
+    title: str | None
+    status: str
+    payload: str
+    metadata: str
+    created: int
+    active: int
+
+
+class ItemUnit(NamedTuple):
+    """An item to be written; `thread` is the number of its thread."""
+
+    n: int
+    thread: int
+    line: int
+    id: str
+    type: str
+    created: int
+    feedback: str | None
+    payload: str
+
+
+class FileUnit(NamedTuple):
+    """An attachment to be written; `raw` leads to its bytes."""
+
+    n: int
+    line: int
+    raw: int
+    owner: str
+    id: str
+    thread_id: str | None
+    item_id: str | None
+    created: int
+    size: int | None
+    payload: str
+
+
+def micros(moment: datetime) -> int:
+    """Return an aware time as whole microseconds."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(number: int) -> datetime:
+    """Return the time that `micros` made a number of."""
+    return _EPOCH + timedelta(microseconds=number)
+
+
+class PlanDigest:
+    """Digest of units: of each thread with its items, then of the attachments."""
+
+    def __init__(self) -> None:
+        self._whole = hashlib.sha256()
+        self._part = hashlib.sha256()
+
+    def item(self, unit: ItemUnit) -> None:
+        """Add an item; its thread follows."""
+        self._add(unit[3:])
+
+    def thread(self, unit: ThreadUnit) -> None:
+        """Add a thread behind its items."""
+        self._add(unit[2:])
+        self._whole.update(self._part.digest())
+        self._part = hashlib.sha256()
+
+    def file(self, unit: FileUnit) -> None:
+        """Add an attachment."""
+        self._add(unit[3:])
+
+    def add(self, other: "PlanDigest") -> None:
+        """Add the threads of another digest."""
+        self._whole.update(other._part.digest())  # noqa: SLF001 - of the same class
+
+    def end_of_thread(self, unit: ThreadUnit) -> None:
+        """Add a thread behind its items, for a digest that another one adds."""
+        self._add(unit[2:])
+
+    def hexdigest(self) -> str:
+        """Return the digest of everything so far."""
+        whole = self._whole.copy()
+        whole.update(self._part.digest())
+        return whole.hexdigest()
+
+    def _add(self, values: tuple[Any, ...]) -> None:
+        self._part.update(("\0".join(map(str, values)) + "\1").encode())
+
+
+class Stage:
+    """The records of one source, in two states: as read, and as they are to be written.
+
+    Units (threads, items, attachments) are numbered in the order in which they are written; a thread
+    has a number before its items. The same source gives the same numbers.
+    """
+
+    kind: Kind = "legacy"
+    """Whether the source is an export of ours, whose records are stored to the letter."""
+    owner: str | None = None
+    """Whose data the source says that it is."""
+
+    def __init__(self, beside: Path) -> None:
+        """Make an empty stage in a folder, or where temporary files go if that cannot be written to."""
+        os.environ["SQLITE_TMPDIR"] = str(beside)
+        self.db = sqlite3.connect("", isolation_level=None)
+        self.db.executescript(_TABLES)
+        self.db.execute("BEGIN")
+        self.plan = PlanDigest()
+        self.units = 0
+        self._waiting: list[tuple[Any, ...]] = []
+        self._has_nested = False
+
+    def close(self) -> None:
+        """Forget everything."""
+        self.db.close()
+
+    def add_thread(self, key: str, line: int, text: str, user: str | None = None) -> bool:
+        """Stage a thread as read, and the user that stood beside it; False when its key was there before."""
+        key, text = self.storable(key, line, key), self.storable(text, line, key)
+        added = self.db.execute(
+            "INSERT OR IGNORE INTO raw_threads (key, line, text, user) VALUES (?, ?, ?, ?)",
+            (key, line, text, user),
+        )
+        return bool(added.rowcount)
+
+    def add_item(self, key: str | None, line: int, text: str, *, nested: bool = False) -> None:
+        """Stage an item of the thread with this key, as read."""
+        key = None if key is None else self.storable(key, line, key)
+        self._has_nested = self._has_nested or nested
+        self._waiting.append((key, line, nested, self.storable(text, line, key)))
+        if len(self._waiting) >= _WAITING:
+            self.flush()
+
+    def add_file(self, key: str, line: int, text: str, content: bytes | None = None) -> None:
+        """Stage an attachment, as read."""
+        self.db.execute(
+            "INSERT INTO raw_files (key, line, text, bytes) VALUES (?, ?, ?, ?)",
+            (self.storable(key, line, key), line, self.storable(text, line, key), content),
+        )
+
+    def flush(self) -> None:
+        """Write out the items that wait."""
+        self.db.executemany(
+            "INSERT INTO raw_items (key, line, nested, text) VALUES (?, ?, ?, ?)", self._waiting
+        )
+        self._waiting.clear()
+
+    def storable(self, text: str, line: int, key: str | None) -> str:
+        """Return a text that UTF-8 can hold, and note when it is another one."""
+        changed = without_surrogates(text)
+        if changed is None:
+            return text
+        shown = None if key is None else without_surrogates(key) or key
+        self.problem(line, shown, "half a surrogate pair, or a byte that is no UTF-8, became U+FFFD")
+        return changed
+
+    def problem(self, line: int, record_id: str | None, kind: str, more: str = "") -> None:
+        """Note something that is not as it should be and is put right, or kept as it is."""
+        self.db.execute(
+            "INSERT INTO problems VALUES (?, ?, ?, ?)",
+            (line, record_id, kind, without_surrogates(more) or more),
+        )
+
+    def reject(self, line: int, record_id: str | None, reason: str, record: str) -> None:
+        """Note a record that cannot be placed."""
+        shown = None if record_id is None else without_surrogates(record_id) or record_id
+        self.db.execute(
+            "INSERT INTO rejects VALUES (?, ?, ?, ?)",
+            (line, shown, reason, without_surrogates(record) or record),
+        )
+
+    def end_of_reading(self) -> None:
+        """Make what was read findable."""
+        self.flush()
+        self.db.execute("CREATE INDEX items_of ON raw_items (key, seq)")
+
+    def rows(self, sql: str, *values: Any) -> Iterator[Any]:
+        """Yield the rows of a query, one at a time."""
+        yield from self.db.execute(sql, values)
+
+    def one(self, sql: str, *values: Any) -> Any:
+        """Return the only value of a query's only row."""
+        return self.db.execute(sql, values).fetchone()[0]
+
+    def raw_threads(self) -> Iterator[RawRecord]:
+        """Yield the threads as they were read, in order."""
+        return map(RawRecord._make, self.rows("SELECT * FROM raw_threads ORDER BY seq"))
+
+    def raw_items(self, key: str) -> Iterator[RawItem]:
+        """Yield a thread's items as they were read, in order."""
+        return map(RawItem._make, self.rows("SELECT * FROM raw_items WHERE key = ? ORDER BY seq", key))
+
+    def stands_already(self, raw: RawItem) -> bool:
+        """Tell whether an item stands both in its thread and among the items, and this is the second."""
+        if not self._has_nested:
+            return False
+        known = self.rows(
+            "SELECT 1 FROM raw_items WHERE key = ? AND seq < ? AND nested <> ? AND text = ? LIMIT 1",
+            raw.key,
+            raw.seq,
+            raw.nested,
+            raw.text,
+        )
+        return next(known, None) is not None
+
+    def next_unit(self) -> int:
+        """Return the next unit's number."""
+        self.units += 1
+        return self.units
+
+    def put_thread(self, unit: ThreadUnit) -> None:
+        """Stage a thread to be written."""
+        self.db.execute("INSERT INTO threads VALUES (?,?,?,?,?,?,?,?,?,?,0)", unit)
+        self.plan.thread(unit)
+
+    def put_items(self, rows: Iterable[tuple[ItemUnit, int, bool]]) -> None:
+        """Stage items to be written, each with its number as read and whether its payload is another."""
+        for unit, raw, changed in rows:
+            self.db.execute(
+                "INSERT INTO items (n, thread, line, raw, id, type, created, feedback, payload)"
+                " VALUES (?,?,?,?,?,?,?,?,?)",
+                (*unit[:3], raw, *unit[3:7], unit.payload if changed else None),
+            )
+            self.plan.item(unit)
+
+    def put_file(self, unit: FileUnit) -> None:
+        """Stage an attachment to be written."""
+        self.db.execute(
+            "INSERT INTO files (n, line, raw, owner, id, thread_id, item_id, created, size, payload)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?)",
+            unit,
+        )
+        self.plan.file(unit)
+
+    def take_id(self, thread: int, item_id: str) -> bool:
+        """Give an id to an item of a thread; False when another has it."""
+        taken = self.db.execute("INSERT OR IGNORE INTO taken_ids VALUES (?, ?)", (thread, item_id))
+        return bool(taken.rowcount)
+
+    def threads(self, after: int, until: int) -> list[ThreadUnit]:
+        """Return the threads to be written that have a number in a range, exclusive and inclusive."""
+        rows = self.rows(
+            "SELECT * FROM threads WHERE n > ? AND n <= ? AND NOT left_out ORDER BY n", after, until
+        )
+        return [ThreadUnit(*row[:-1]) for row in rows]
+
+    def threads_numbered(self, numbers: Iterable[int]) -> list[ThreadUnit]:
+        """Return some threads by their numbers."""
+        return [
+            ThreadUnit(*row[:-1])
+            for n in sorted(set(numbers))
+            for row in self.rows("SELECT * FROM threads WHERE n = ?", n)
+        ]
+
+    def items(self, after: int, until: int) -> Iterator[ItemUnit]:
+        """Yield items to be written that have a number in a range, exclusive and inclusive."""
+        rows = self.rows(
+            "SELECT n, thread, i.line, id, type, created, feedback, coalesce(payload, text)"
+            " FROM items i LEFT JOIN raw_items r ON r.seq = i.raw"
+            " WHERE n > ? AND n <= ? AND NOT left_out ORDER BY n",
+            after,
+            until,
+        )
+        return map(ItemUnit._make, rows)
+
+    def items_of(self, thread: int) -> Iterator[ItemUnit]:
+        """Yield the items of a thread; theirs are the numbers behind it, up to the next thread's."""
+        following = self.one("SELECT min(n) FROM threads WHERE n > ?", thread) or self.units + 1
+        return (unit for unit in self.items(thread, following - 1) if unit.thread == thread)
+
+    def files(self, after: int, until: int) -> Iterator[FileUnit]:
+        """Yield attachments to be written that have a number in a range, but for those left out."""
+        rows = self.rows(
+            "SELECT n, line, raw, owner, id, thread_id, item_id, created, size, payload FROM files"
+            " WHERE n > ? AND n <= ? AND NOT left_out ORDER BY n",
+            after,
+            until,
+        )
+        return map(FileUnit._make, rows)
+
+    def bytes_of(self, raw: int) -> bytes | None:
+        """Return the bytes of an attachment, None when the source has none."""
+        content: bytes | None = self.one("SELECT bytes FROM raw_files WHERE seq = ?", raw)
+        return content
+
+    def leave_out(self, table: Literal["threads", "items", "files"], n: int) -> None:
+        """Have a unit that was refused neither written nor looked for again."""
+        self.db.execute(f"UPDATE {table} SET left_out = 1 WHERE n = ?", (n,))  # noqa: S608 - one of three names

@@ -1,0 +1,162 @@
+"""An import that is killed at any moment, and run again, loses and doubles nothing."""
+
+import asyncio
+import base64
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from migrations_data.run import DONE
+from tests.support.moves import rows_of, stored
+
+KILLS = 15
+THREADS, ITEMS = 60, 25
+ROOT = Path(__file__).parents[2]
+
+
+def store() -> dict[str, Any]:
+    threads = {
+        f"thr_{t}": {"id": f"thr_{t}", "created_at": f"2025-01-01T00:00:{t % 60:02}", "metadata": {}}
+        for t in range(THREADS)
+    }
+    items = {
+        thread: [
+            {
+                "id": f"msg_{n}" if n % 3 else "__fake_id__",
+                "thread_id": thread,
+                "created_at": f"2025-01-02T00:00:{n:02}",
+                "type": "hidden_context_item",
+                "content": f"{thread} {n}",
+            }
+            for n in range(ITEMS)
+        ]
+        for thread in threads
+    }
+    return {"threads": threads, "items": items}
+
+
+def exported(files: int) -> str:
+    """Return an export of one message with files."""
+    thread = {"id": "thr_1", "created_at": "2025-01-01T00:00:00", "status": {"type": "active"}}
+    time = "2025-01-01T00:00:00.000000Z"
+    base = {"created_at": time, "active_at": time, "title": None, "status": "active"}
+    attachments = [
+        {
+            "id": f"atc_{number}",
+            "thread_id": "thr_1",
+            "item_id": None,
+            "created_at": time,
+            "size": len(content(number)),
+            "payload": {"id": f"atc_{number}", "name": "a.bin", "mime_type": "text/plain", "type": "file"},
+            "bytes": base64.b64encode(content(number)).decode(),
+        }
+        for number in range(files)
+    ]
+    sections = {
+        "threads": [{"id": "thr_1", **base, "payload": thread, "metadata": {}}],
+        "items": [],
+        "attachments": attachments,
+    }
+    return json.dumps({"format": "chatkit-neon", "version": 1, "user_id": "alice"} | sections)
+
+
+def content(number: int) -> bytes:
+    """Return the bytes of a file."""
+    return bytes([number]) * 100_000
+
+
+async def importing(path: Path, url: str) -> asyncio.subprocess.Process:
+    arguments = ("-m", "app.cli", "import-json", str(path), "--user", "alice", "--apply", "--batch", "7")
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": url, "CHAT_FILES_URL": f"file:{path.parent / 'files'}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+async def position(connection: "asyncpg.Connection[Any]") -> int:
+    return await connection.fetchval("SELECT coalesce(max(position), 0) FROM chat_data_moves") or 0
+
+
+async def killed(path: Path, url: str, connection: "asyncpg.Connection[Any]", wait_for: int) -> None:
+    """Kill an import once it has gone so far, or a moment later; before it writes, at any moment."""
+    process = await importing(path, url)
+    async with asyncio.timeout(60):
+        while process.returncode is None and await position(connection) < wait_for:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(secrets.randbelow(10 if wait_for else 2500) / 1000)
+        if process.returncode is None:
+            process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+
+async def test_kill_9_at_any_moment_loses_and_doubles_nothing(database_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "chatkit_store.json"
+    content = store()
+    path.write_text(json.dumps(content))
+    connection = await asyncpg.connect(database_url)
+    units = THREADS * (ITEMS + 1)
+    # Some before the first batch, some in the middle, the last while it verifies.
+    moments = sorted([0, 0, 0, units, *(secrets.randbelow(units) for _ in range(KILLS - 4))])
+    reached = []
+    for moment in moments:
+        await killed(path, database_url, connection, moment)
+        reached.append(await position(connection))
+    assert reached == sorted(reached)
+    assert reached[-1] == units
+    assert await connection.fetchval("SELECT finished_at FROM chat_data_moves") is None
+
+    last = await importing(path, database_url)
+    assert await last.wait() == DONE
+
+    found = await stored(database_url, "alice")
+    for thread, items in content["items"].items():
+        assert [item["content"] for item in found[thread][1]] == [item["content"] for item in items]
+    assert len(found) == THREADS
+    counts = await connection.fetchrow("SELECT threads, items, plan = digest FROM chat_data_moves")
+    assert counts is not None
+    assert tuple(counts) == (THREADS, THREADS * ITEMS, True)
+    await connection.close()
+
+    before = await rows_of(database_url)
+    again = await importing(path, database_url)
+    assert await again.wait() == DONE
+    assert await rows_of(database_url) == before
+    # The stage has no name, so nothing is left of those that were killed.
+    left = {Path(name).suffix for name in os.listdir(tmp_path)}  # noqa: PTH208 - a moment, and no more
+    assert left <= {".json", ".bak", ".jsonl"}
+
+
+async def test_kill_9_leaves_each_attachment_with_its_bytes_and_no_other(
+    database_url: str, tmp_path: Path
+) -> None:
+    files = 40
+    path = tmp_path / "export.json"
+    path.write_text(exported(files))
+    connection = await asyncpg.connect(database_url)
+    for moment in (1, 10, 20, 30):
+        await killed(path, database_url, connection, moment)
+    last = await importing(path, database_url)
+    assert await last.wait() == DONE
+    keys = await connection.fetch("SELECT id, file_key FROM chat_attachments")
+    assert len(keys) == files
+    for attachment, key in keys:
+        number = int(attachment.removeprefix("atc_"))
+        assert (tmp_path / "files" / key).read_bytes() == content(number)
+    # Whatever else was written before a kill is announced, and will be swept.
+    noted = {row[0] for row in await connection.fetch("SELECT file_key FROM chat_file_removals")}
+    bound = {key for _, key in keys}
+    assert not noted & bound
+    await connection.close()
+    there = {name.partition("#")[0] for name in os.listdir(tmp_path / "files")}  # noqa: PTH208 - as above
+    assert bound <= there <= bound | noted
