@@ -1,15 +1,19 @@
 """Moves of data in tests: run them, and look at what they left."""
 
-import base64
 import json
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
+from app.database import create_engine
+from app.export.formats import FORMATS
+from app.export.gathering import Gatherer
 from app.files.blobs import Blobs
+from app.stores import NeonChatKitStore
 from migrations_data.errors import MoveRefused
 from migrations_data.run import Order, run
+from tests.support.owners import Owner
 
 TABLES = ("chat_threads", "chat_thread_items", "chat_attachments")
 
@@ -64,49 +68,11 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 
 async def export(url: str, owner: str, blobs: Blobs) -> str:
-    """Return an owner's data as `chatkit-neon export` writes it: a record a line, payloads to the letter."""
-    connection = await asyncpg.connect(url)
-    threads = await connection.fetch(
-        "SELECT * FROM chat_threads WHERE user_id = $1 ORDER BY created_at, id", owner
-    )
-    items = await connection.fetch(
-        "SELECT i.* FROM chat_thread_items i JOIN chat_threads t ON t.user_id = i.user_id"
-        " AND t.id = i.thread_id WHERE i.user_id = $1 ORDER BY t.created_at, t.id, position",
-        owner,
-    )
-    files = await connection.fetch(
-        "SELECT * FROM chat_attachments WHERE user_id = $1 ORDER BY created_at, id", owner
-    )
-    await connection.close()
-    head = f'{{"format": "chatkit-neon", "version": 1, "user_id": {json.dumps(owner)},'
-    sections = [
-        [_record(row, "id created_at active_at title status payload metadata") for row in threads],
-        [_record(row, "thread_id id created_at feedback type payload") for row in items],
-        [
-            _record(row, "id thread_id item_id created_at size payload", bytes=await _bytes(blobs, row))
-            for row in files
-        ],
-    ]
-    names = ("threads", "items", "attachments")
-    body = [f'"{name}": [\n' + ",\n".join(of) + "\n]" for name, of in zip(names, sections, strict=True)]
-    return head + "\n" + ",\n".join(body) + "\n}\n"
-
-
-def _record(row: asyncpg.Record, columns: str, **more: str) -> str:
-    texts = {}
-    for column in columns.split():
-        value = row[column]
-        if column in ("payload", "metadata"):
-            texts[column] = value
-        elif column.endswith("_at"):
-            texts[column] = json.dumps(f"{value:%Y-%m-%dT%H:%M:%S.%f}Z".rjust(27, "0"))
-        else:
-            texts[column] = json.dumps(value, ensure_ascii=False)
-    return "{" + ", ".join(f'"{name}": {text}' for name, text in (texts | more).items()) + "}"
-
-
-async def _bytes(blobs: Blobs, row: asyncpg.Record) -> str:
-    if row["size"] is None:
-        return "null"
-    content = b"".join([chunk async for chunk in await blobs.stream(row["file_key"])])
-    return json.dumps(base64.b64encode(content).decode())
+    """Return an owner's data as `chatkit-neon export` writes it."""
+    engine = create_engine(url)
+    gathered = await Gatherer(NeonChatKitStore[Owner](engine), blobs).gather(Owner(owner), owner=owner)
+    try:
+        return b"".join([piece async for piece in FORMATS["json"].pieces(gathered)]).decode()
+    finally:
+        gathered.close()
+        await engine.dispose()
