@@ -2,73 +2,37 @@
 
 import asyncio
 import json
-import uuid
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 
-import asyncpg
 import pytest
-from chatkit.actions import Action
 from chatkit.types import (
-    ClientToolCallItem,
-    StructuredInputItem,
-    SyncCustomActionResponse,
-    ThreadItem,
     ThreadStreamEvent,
     UserMessageItem,
-    WidgetItem,
 )
-from chatkit.widgets import Card, Text
 
 from app.chat.context import ChatContext
 from app.chat.echo import EchoResponder
 from app.chat.responder import Responder, Turn
 from app.stores.ids import id_from
-from tests.contract.talk import NOON
+from tests.support.keyed import (
+    SOON,
+    Buttons,
+    Counting,
+    SlowTool,
+    Tool,
+    expire,
+    form,
+    last_id,
+    lock_threads,
+    new_key,
+    press,
+    read_until,
+    rows,
+    send,
+)
 from tests.support.responders import Failing, Paused, Scripted
-from tests.support.server import Chat, House, Keyed, house, keyed, user_input
-
-# Short, so that a holder that is gone is not waited for; no test depends on how short.
-SOON: dict[str, Any] = {"chat_turn_lease_seconds": 0.4}
-
-
-class Counting(EchoResponder):
-    """Echoes, and counts how often it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = 0
-
-    def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
-        """Say the message again."""
-        self.asked += 1
-        return super().respond(turn, message)
-
-    def act(
-        self, turn: Turn, action: Action[str, Any], sender: WidgetItem | None
-    ) -> AsyncIterator[ThreadStreamEvent]:
-        """Say which action it was."""
-        self.asked += 1
-        return super().act(turn, action, sender)
-
-    async def act_at_once(
-        self, turn: Turn, action: Action[str, Any], sender: WidgetItem | None
-    ) -> SyncCustomActionResponse:
-        """Return the sender with the action in it."""
-        self.asked += 1
-        return await super().act_at_once(turn, action, sender)
-
-
-def new_key() -> str:
-    return uuid.uuid4().hex
-
-
-async def send(chat: Chat, key: str, text: str, thread_id: str | None = None) -> Keyed:
-    """Send a message with a key, to a new thread unless one is named."""
-    if thread_id is None:
-        return await chat.once(key, "threads.create", input=user_input(text))
-    return await chat.once(key, "threads.add_user_message", thread_id=thread_id, input=user_input(text))
+from tests.support.server import Chat, House, house, keyed, user_input
 
 
 async def ids(chat: Chat, thread_id: str) -> list[str]:
@@ -235,22 +199,6 @@ async def test_an_answer_goes_on_when_its_client_vanishes(database_url: str, who
         assert await chat.texts(thread["id"]) == ["Hello", "Half done"]
 
 
-def last_id(lines: list[str]) -> str:
-    return [line for line in lines if line.startswith("id: ")][-1].removeprefix("id: ")
-
-
-async def read_until(chat: Chat, words: str, key: str = "key") -> list[str]:
-    """Send a message with a key, and hang up when these words have come; return the lines until then."""
-    body = {"type": "threads.create", "params": {"input": user_input("Hello")}}
-    lines = []
-    async with chat.http.stream("POST", "/chatkit", json=body, headers={"Idempotency-Key": key}) as response:
-        async for line in response.aiter_lines():
-            lines.append(line)
-            if words in line:
-                break
-    return lines
-
-
 async def test_an_answer_can_be_followed_from_its_start_and_from_where_the_client_was(
     database_url: str,
 ) -> None:
@@ -372,13 +320,6 @@ async def test_a_server_that_stops_lets_go_and_a_repeat_answers_anew(database_ur
         assert await opened.alice.texts(thread["id"]) == ["Hello", "Hello"]
         assert responder.asked == 1
     assert ": end" not in "\n".join(lines)
-
-
-async def expire(database_url: str) -> None:
-    """Have every lease run out."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute("UPDATE chat_keyed_requests SET lease_until = lease_until - interval '1 day'")
-    await connection.close()
 
 
 async def test_an_attempt_that_wakes_up_too_late_adds_nothing(database_url: str) -> None:
@@ -512,28 +453,6 @@ async def test_answering_again_goes_on_after_a_death_and_keeps_what_came_meanwhi
         assert texts == ["Hello", "More", "More", "Hello"]
 
 
-def tool_call(turn: Turn, _: UserMessageItem | None) -> list[ThreadItem]:
-    call = ClientToolCallItem(
-        id=turn.new_id("tool_call"),
-        thread_id=turn.thread.id,
-        created_at=NOON,
-        call_id="call",
-        name="look",
-        arguments={},
-    )
-    return [call]
-
-
-class Tool(Counting):
-    """Calls a tool of the browser's for a message, and echoes its output."""
-
-    def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
-        """Call the tool, or say what it returned."""
-        if message is not None:
-            return Scripted(tool_call).respond(turn, message)
-        return super().respond(turn, message)
-
-
 async def test_a_tool_s_output_is_taken_once(database_url: str) -> None:
     responder = Tool()
     async with house(database_url, responder) as opened:
@@ -548,15 +467,7 @@ async def test_a_tool_s_output_is_taken_once(database_url: str) -> None:
 
 
 async def test_a_tool_s_output_goes_on_where_a_dead_attempt_had_noted_it(database_url: str) -> None:
-    class Slow(Tool):
-        def __init__(self) -> None:
-            super().__init__()
-            self.paused = Paused()
-
-        def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
-            return super().respond(turn, message) if message else self.paused.respond(turn, message)
-
-    slow = Slow()
+    slow = SlowTool()
     async with house(database_url, slow) as one, house(database_url, Tool()) as two:
         thread_id = (await send(one.alice, "create", "Look")).thread_id
         await one.app.state.services.leases.stop()
@@ -569,21 +480,6 @@ async def test_a_tool_s_output_goes_on_where_a_dead_attempt_had_noted_it(databas
         slow.paused.go_on.set()
         await late
         assert await two.alice.texts(thread_id) == ["Look", 'look "seen"']
-
-
-def form(turn: Turn, message: UserMessageItem | None) -> list[ThreadItem]:
-    if message is None:
-        return []
-    return [
-        StructuredInputItem.model_validate(
-            {
-                "id": turn.new_id("message"),
-                "thread_id": turn.thread.id,
-                "created_at": NOON,
-                "inputs": [{"type": "freeform", "id": "name", "question": "Your name?"}],
-            }
-        )
-    ]
 
 
 async def test_a_filled_form_is_taken_once(database_url: str) -> None:
@@ -606,30 +502,12 @@ async def test_a_filled_form_is_taken_once(database_url: str) -> None:
         assert len(await alice.items(created.thread_id)) == 3
 
 
-def widget(turn: Turn, message: UserMessageItem | None) -> list[ThreadItem]:
-    card = Card(children=[Text(value="Press")])
-    item_id = turn.new_id("message")
-    return [WidgetItem(id=item_id, thread_id=turn.thread.id, created_at=NOON, widget=card)]
-
-
-class Buttons(Counting):
-    """Answers a message with a widget, and echoes its actions."""
-
-    def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
-        """Show a widget."""
-        return Scripted(widget).respond(turn, message)
-
-
 async def test_an_action_is_done_once(database_url: str) -> None:
     responder = Buttons()
     async with house(database_url, responder) as opened:
         alice = opened.alice
         created = await send(alice, "create", "Show")
-        action = {
-            "thread_id": created.thread_id,
-            "item_id": created.items[-1]["id"],
-            "action": {"type": "press", "payload": {"n": 1}},
-        }
+        action = press(created)
         answers = [await alice.once("act", "threads.custom_action", **action) for _ in range(2)]
         assert [answer.said for answer in answers] == [['press {"n": 1}']] * 2
         assert responder.asked == 1
@@ -678,13 +556,6 @@ async def test_a_message_with_a_file_is_sent_again(database_url: str) -> None:
             assert [file["name"] for file in answer.items[0]["attachments"]] == ["a.txt"]
         one.app.state.services.accounts._responder.go_on.set()
         await late
-
-
-async def rows(database_url: str) -> int:
-    connection = await asyncpg.connect(database_url)
-    count = await connection.fetchval("SELECT count(*) FROM chat_keyed_requests")
-    await connection.close()
-    return int(count)
 
 
 async def test_what_is_refused_leaves_no_row_and_the_key_is_free(database_url: str) -> None:
@@ -778,12 +649,7 @@ async def test_a_locked_thread_takes_no_new_request_and_repeats_old_ones(databas
     async with house(database_url) as opened:
         alice = opened.alice
         thread_id = (await send(alice, "create", "Hello")).thread_id
-        connection = await asyncpg.connect(database_url)
-        await connection.execute(
-            "UPDATE chat_threads SET status = 'locked', payload = "
-            '(payload::jsonb || \'{"status": {"type": "locked"}}\')::json'
-        )
-        await connection.close()
+        await lock_threads(database_url)
         refused = await send(alice, "add", "More", thread_id)
         assert refused.status == 409
         assert "locked" in refused.text
