@@ -181,12 +181,27 @@ async def test_a_message_whose_link_to_a_picture_could_not_be_made_is_answered(d
         assert again.said == ["See", "See"]
 
 
-async def test_a_repeat_finds_the_answer_that_was_given_a_thousand_items_later(database_url: str) -> None:
-    async with house(database_url) as opened:
+class FailingAtFirst(Counting):
+    """Fails the second time it is asked, and echoes otherwise."""
+
+    def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
+        """Echo, or say 'Well ' and fail."""
+        answer = super().respond(turn, message)
+        return Failing(RuntimeError("broken")).respond(turn, message) if self.asked == 2 else answer
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_a_repeat_finds_the_answer_that_was_given_a_thousand_items_later(
+    database_url: str, is_stored: bool
+) -> None:
+    async with house(database_url, FailingAtFirst() if is_stored else Counting()) as opened:
         alice = opened.alice
         thread_id = (await send(alice, "create", "Hello")).thread_id
-        async with dying(store_of(opened), "add_thread_item"):
-            await send(alice, "key", "More", thread_id)
+        if is_stored:
+            assert not (await send(alice, "key", "More", thread_id)).is_whole
+        else:
+            async with dying(store_of(opened), "add_thread_item"):
+                assert (await send(alice, "key", "More", thread_id)).status == 503
         await expire(database_url)
         connection = await asyncpg.connect(database_url)
         await connection.execute(
@@ -226,15 +241,6 @@ async def test_an_attempt_that_wakes_up_too_late_does_not_change_its_thread(data
         metadata = await connection.fetchval("SELECT metadata::text FROM chat_threads")
         await connection.close()
         assert "previous" not in metadata
-
-
-class FailingAtFirst(Counting):
-    """Fails the second time it is asked, and echoes otherwise."""
-
-    def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
-        """Echo, or say 'Well ' and fail."""
-        answer = super().respond(turn, message)
-        return Failing(RuntimeError("broken")).respond(turn, message) if self.asked == 2 else answer
 
 
 async def test_a_repeat_of_what_failed_is_refused_once_the_thread_is_locked(database_url: str) -> None:
