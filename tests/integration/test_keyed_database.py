@@ -9,9 +9,11 @@ import asyncpg
 import pytest
 
 from app.database import Database, Statement, create_engine
-from app.repositories import requests
+from app.repositories import request_statements as requests
 from app.repositories.items import PUT_IN_TURN
-from app.repositories.requests import Held, Leases, RequestRepository
+from app.repositories.leases import PRUNE, RENEW, Held, Leases
+from app.repositories.requests import RequestRepository
+from app.repositories.retries import DROP, SUPERSEDE
 from tests.support.keyed import claim, expire, same_visitor, send, until, upload
 from tests.support.postgres import Databases
 from tests.support.responders import Paused
@@ -58,6 +60,7 @@ _NEW: dict[str, Any] = {
     "status_": "active",
     "payload_": "{}",
     "metadata_": "{}",
+    "note": None,
 }
 _MINE: dict[str, Any] = {
     "owner": "owner",
@@ -82,6 +85,7 @@ _MINE: dict[str, Any] = {
     "batch": 1000,
     "since": 5,
     "limit_": 1000,
+    "note": None,
 }
 # Of a BRIN index: what it says of that many pages it says at once.
 _RANGE_BLOCKS = 128
@@ -100,11 +104,12 @@ _STATEMENTS: list[tuple[Statement, dict[str, Any]]] = [
             requests.OF_THREAD,
             requests.RUNNING,
             requests.STOP,
-            requests.SUPERSEDE,
+            SUPERSEDE,
+            DROP,
             requests.FINISH,
             requests.RELEASE,
             requests.FORGET,
-            requests.RENEW,
+            RENEW,
         )
     ),
 ]
@@ -160,8 +165,8 @@ async def test_looking_for_old_requests_does_not_read_all_that_were_vacuumed(
     pages = await database.fetchval("SELECT relpages FROM pg_class WHERE relname = 'chat_keyed_requests'")
     assert pages > 4 * _RANGE_BLOCKS
     for plans in ("force_custom_plan", "force_generic_plan"):
-        await blocks(database, requests.PRUNE, _MINE, plans)
-        touched = await blocks(database, requests.PRUNE, _MINE, plans)
+        await blocks(database, PRUNE, _MINE, plans)
+        touched = await blocks(database, PRUNE, _MINE, plans)
         # The index knows nothing of the last range while that is not full.
         assert touched < _RANGE_BLOCKS + _SOME_BLOCKS
     await database.close()

@@ -150,7 +150,7 @@ async def test_a_request_is_repeated_that_was_cut_off_at_any_statement(
         assert number > 3
 
 
-@pytest.mark.parametrize("kind", ["create", "add", "tool", "action"])
+@pytest.mark.parametrize("kind", ["create", "add", "retry", "tool", "action"])
 async def test_a_request_is_taken_over_at_any_statement_and_stands_once(database_url: str, kind: str) -> None:
     async with house(database_url, Versatile()) as one, house(database_url, Versatile()) as two:
         for number in range(1, _MOST):
