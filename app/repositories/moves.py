@@ -13,10 +13,8 @@ import asyncpg
 from sqlalchemy import (
     ARRAY,
     CTE,
-    JSON,
     BigInteger,
     ColumnElement,
-    DateTime,
     Select,
     Text,
     bindparam,
@@ -30,16 +28,22 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.types import TypeEngine
 
 from app.database import Database, Statement
 from app.models import Attachment, DataMove, FileRemoval, Thread, ThreadItem
 from app.repositories.files import ANNOUNCE
+from app.repositories.given import (
+    ATTACHMENT_COLUMNS,
+    ITEM_COLUMNS,
+    TEXT,
+    THREAD_COLUMNS,
+    Columns,
+    arrays_of,
+    given_rows,
+)
 from app.repositories.owners import Counts, count_of
 
-Columns = dict[str, TypeEngine[Any]]
 _ONE: ColumnElement[Any] = literal_column("1")
-_TEXT, _NUMBER, _TIME = Text(), BigInteger(), DateTime(timezone=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,47 +118,12 @@ class MoveState(NamedTuple):
     finished_at: datetime | None
 
 
-_THREAD_COLUMNS: Columns = {
-    "user_id": _TEXT,
-    "id": _TEXT,
-    "title": _TEXT,
-    "status": _TEXT,
-    "payload": JSON(),
-    "metadata": JSON(),
-    "created_at": _TIME,
-    "active_at": _TIME,
-}
-_ITEM_COLUMNS: Columns = {
-    "user_id": _TEXT,
-    "thread_id": _TEXT,
-    "id": _TEXT,
-    "position": _NUMBER,
-    "type": _TEXT,
-    "payload": JSON(),
-    "feedback": _TEXT,
-    "created_at": _TIME,
-}
-_FILE_COLUMNS: Columns = {
-    "user_id": _TEXT,
-    "id": _TEXT,
-    "thread_id": _TEXT,
-    "item_id": _TEXT,
-    "created_at": _TIME,
-    "file_key": _TEXT,
-    "size": _NUMBER,
-    "payload": JSON(),
-}
+_OF_OWNER: Columns = {"user_id": TEXT}
+_THREAD_COLUMNS = _OF_OWNER | THREAD_COLUMNS
+_ITEM_COLUMNS = _OF_OWNER | ITEM_COLUMNS
+_FILE_COLUMNS = _OF_OWNER | ATTACHMENT_COLUMNS
 _MOVE: ColumnElement[str] = bindparam("move", type_=Text)
 _UNTIL: ColumnElement[int] = bindparam("until", type_=BigInteger)
-
-
-def _given(name: str, columns: Columns) -> Select[*tuple[Any, ...]]:
-    arrays = [
-        bindparam(f"{name}_{column}", type_=ARRAY(_TEXT if isinstance(kind, JSON) else kind))
-        for column, kind in columns.items()
-    ]
-    given = func.unnest(*arrays).table_valued(*columns, name=f"given_{name}").render_derived()
-    return select(*(cast(given.c[column], kind).label(column) for column, kind in columns.items()))
 
 
 def _step() -> CTE:
@@ -172,7 +141,7 @@ def _step() -> CTE:
 
 
 def _taken(name: str, columns: Columns, step: CTE) -> Any:
-    given = _given(name, columns).subquery(f"all_{name}")
+    given = given_rows(name, columns).subquery(f"all_{name}")
     return select(given).where(exists(select(_ONE).select_from(step))).subquery(f"taken_{name}")
 
 
@@ -363,10 +332,6 @@ THREADS = _find_threads()
 ITEMS = _find_items()
 
 
-def _arrays(name: str, columns: Columns, rows: Sequence[object]) -> dict[str, list[Any]]:
-    return {f"{name}_{column}": [getattr(row, column) for row in rows] for column in columns}
-
-
 class MoveRepository:
     """Writes what a data move brings, and keeps its ledger."""
 
@@ -403,9 +368,9 @@ class MoveRepository:
             move=move,
             after=batch.after,
             until=batch.until,
-            **_arrays("threads", _THREAD_COLUMNS, batch.threads),
-            **_arrays("items", _ITEM_COLUMNS, batch.items),
-            **_arrays("files", _FILE_COLUMNS, batch.files),
+            **arrays_of("threads", _THREAD_COLUMNS, batch.threads),
+            **arrays_of("items", _ITEM_COLUMNS, batch.items),
+            **arrays_of("files", _FILE_COLUMNS, batch.files),
         )
         threads, items, files, moved_on = rows[0]
         return Counts(threads, items, files) if moved_on else None

@@ -6,13 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     CTE,
-    JSON,
-    BigInteger,
     Boolean,
     ColumnElement,
-    DateTime,
     Integer,
     Select,
     Text,
@@ -25,14 +21,22 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.types import TypeEngine
 
 from app.database import Database, Statement
 from app.models import Attachment, FileRemoval, KeyedRequest, Thread, ThreadItem
 from app.repositories.announcing import SILENT, Announcer
+from app.repositories.given import (
+    ATTACHMENT_COLUMNS,
+    ITEM_COLUMNS,
+    NUMBER,
+    TEXT,
+    THREAD_COLUMNS,
+    Columns,
+    arrays_of,
+    given_rows,
+)
 from app.repositories.owners import Counts, count_of, counts_in, resync_if
 
-Columns = dict[str, TypeEngine[Any]]
 _OWNER: ColumnElement[str] = bindparam("owner", type_=Text)
 _ONE: ColumnElement[Any] = literal_column("1")
 
@@ -101,61 +105,22 @@ class Copies:
     requests: Sequence[RequestCopy] = ()
 
 
-# The arrays' element types; JSON comes as text.
-_TEXT, _NUMBER, _TIME = Text(), BigInteger(), DateTime(timezone=True)
-_THREAD_COLUMNS: Columns = {
-    "id": _TEXT,
-    "title": _TEXT,
-    "status": _TEXT,
-    "payload": JSON(),
-    "metadata": JSON(),
-    "created_at": _TIME,
-    "active_at": _TIME,
-}
-_ITEM_COLUMNS: Columns = {
-    "thread_id": _TEXT,
-    "id": _TEXT,
-    "position": _NUMBER,
-    "type": _TEXT,
-    "payload": JSON(),
-    "feedback": _TEXT,
-    "created_at": _TIME,
-    "turn": _TEXT,
-}
-_ATTACHMENT_COLUMNS: Columns = {
-    "id": _TEXT,
-    "thread_id": _TEXT,
-    "item_id": _TEXT,
-    "created_at": _TIME,
-    "file_key": _TEXT,
-    "size": _NUMBER,
-    "payload": JSON(),
-}
+_ITEM_COLUMNS: Columns = {**ITEM_COLUMNS, "turn": TEXT}
 _REQUEST_COLUMNS: Columns = {
-    "id": _TEXT,
-    "fingerprint": _TEXT,
-    "thread_id": _TEXT,
-    "turn": _TEXT,
-    "since": _NUMBER,
-    "outcome": _TEXT,
-    "result": _TEXT,
+    "id": TEXT,
+    "fingerprint": TEXT,
+    "thread_id": TEXT,
+    "turn": TEXT,
+    "since": NUMBER,
+    "outcome": TEXT,
+    "result": TEXT,
     "has_input": Boolean(),
 }
 
 
-def _given(name: str, columns: Columns) -> Select[*tuple[Any, ...]]:
-    """Return the rows that are given as one array for each column."""
-    arrays = [
-        bindparam(f"{name}_{column}", type_=ARRAY(_TEXT if isinstance(kind, JSON) else kind))
-        for column, kind in columns.items()
-    ]
-    given = func.unnest(*arrays).table_valued(*columns, name=f"given_{name}").render_derived()
-    return select(*(cast(given.c[column], kind).label(column) for column, kind in columns.items()))
-
-
 def _new_items() -> CTE:
     """Return the given items that are not there yet, numbered within their thread."""
-    given = _given("items", _ITEM_COLUMNS).subquery("given")
+    given = given_rows("items", _ITEM_COLUMNS).subquery("given")
     known = exists().where(
         ThreadItem.user_id == _OWNER, ThreadItem.thread_id == given.c.thread_id, ThreadItem.id == given.c.id
     )
@@ -173,8 +138,8 @@ def _take_in() -> Select[*tuple[Any, ...]]:
     more = (
         select(new_items.c.thread_id, func.count().label("more")).group_by(new_items.c.thread_id).cte("more")
     )
-    given = _given("threads", _THREAD_COLUMNS).subquery("given")
-    columns = ["user_id", *_THREAD_COLUMNS, "last_position"]
+    given = given_rows("threads", THREAD_COLUMNS).subquery("given")
+    columns = ["user_id", *THREAD_COLUMNS, "last_position"]
     rows = select(_OWNER, given, func.coalesce(more.c.more, cast(literal_column("0"), Integer))).select_from(
         given.outerjoin(more, more.c.thread_id == given.c.id)
     )
@@ -208,8 +173,8 @@ def _take_in() -> Select[*tuple[Any, ...]]:
     files = (
         insert(Attachment)
         .from_select(
-            ["user_id", *_ATTACHMENT_COLUMNS],
-            select(_OWNER, _given("files", _ATTACHMENT_COLUMNS).subquery("given_files")),
+            ["user_id", *ATTACHMENT_COLUMNS],
+            select(_OWNER, given_rows("files", ATTACHMENT_COLUMNS).subquery("given_files")),
             include_defaults=False,
         )
         .on_conflict_do_nothing(index_elements=[Attachment.user_id, Attachment.id])
@@ -228,7 +193,7 @@ def _take_in() -> Select[*tuple[Any, ...]]:
 
 
 def _requests() -> CTE:
-    given = _given("requests", _REQUEST_COLUMNS).subquery("given_requests")
+    given = given_rows("requests", _REQUEST_COLUMNS).subquery("given_requests")
     columns = ["user_id", *_REQUEST_COLUMNS, "holder", "lease_until"]
     rows = select(_OWNER, given, literal_column("''"), func.clock_timestamp())
     return (
@@ -237,10 +202,6 @@ def _requests() -> CTE:
         .on_conflict_do_nothing(index_elements=[KeyedRequest.user_id, KeyedRequest.id])
         .cte("requests")
     )
-
-
-def _arrays(name: str, columns: Columns, rows: Sequence[object]) -> dict[str, list[Any]]:
-    return {f"{name}_{column}": [getattr(row, column) for row in rows] for column in columns}
 
 
 TAKE_IN = Statement("takeover.take_in", _take_in())
@@ -263,10 +224,10 @@ class TakeoverRepository:
         bytes of the attachments are announced before; see AttachmentRepository.announce.
         """
         values = (
-            _arrays("threads", _THREAD_COLUMNS, copies.threads)
-            | _arrays("items", _ITEM_COLUMNS, copies.items)
-            | _arrays("files", _ATTACHMENT_COLUMNS, copies.attachments)
-            | _arrays("requests", _REQUEST_COLUMNS, copies.requests)
+            arrays_of("threads", THREAD_COLUMNS, copies.threads)
+            | arrays_of("items", _ITEM_COLUMNS, copies.items)
+            | arrays_of("files", ATTACHMENT_COLUMNS, copies.attachments)
+            | arrays_of("requests", _REQUEST_COLUMNS, copies.requests)
         )
         note = self._announcer.note(self._user_id)
         rows = await self._database.write(TAKE_IN, owner=self._user_id, note=note, **values)
