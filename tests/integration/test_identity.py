@@ -37,7 +37,7 @@ FORGED: dict[str, Forge] = {
     "HMAC": lambda demo: jwt.encode(claims(), "x" * 64, algorithm="HS256"),
     "changed after signing": lambda demo: demo.mint("bob")[:-4] + "AAAA",
     "expired": signed(exp=int(time.time()) - 600),
-    "not valid yet": signed(nbf=int(time.time()) + 600),
+    "not valid yet": signed(nbf=int(time.time()) + 366 * 24 * 3600),
     "other issuer": signed(iss="somebody"),
     "other audience": signed(aud="somebody"),
     "no audience": signed(aud=None),
