@@ -122,7 +122,7 @@ class ExactlyOnce:
                 await running.begun()
             except AlreadyAsked as known:
                 standing = _checked(known.standing, key)
-                if standing.outcome is not None and not await _is_answered_anew(standing, asker):
+                if standing.outcome is not None and not await _is_somebody_elses(standing, asker):
                     return await _stored(standing, asker, request)
             else:
                 return Answer(running.read(), is_repeated)
@@ -261,13 +261,18 @@ def _checked(standing: Standing, key: Key) -> Standing:
     return standing
 
 
-async def _is_answered_anew(standing: Standing, asker: Asker) -> bool:
-    """Tell whether another request is just answering the same message again."""
-    if standing.thread_id is None or standing.turn is None:
+async def _is_somebody_elses(standing: Standing, asker: Asker) -> bool:
+    """Tell whether another request is to answer the same message, and has not.
+
+    When whoever was to do so is gone, this request is open again.
+    """
+    if not standing.is_superseded or standing.thread_id is None or standing.turn is None:
         return False
+    store, context = asker.server.store, asker.context
     try:
-        store = asker.server.store
-        return await store.running_in(standing.thread_id, asker.context, turn=standing.turn) is not None
+        if await store.running_in(standing.thread_id, context, turn=standing.turn) is not None:
+            return True
+        return await store.reopen(standing.id, context)
     except NotFoundError:
         return False
 

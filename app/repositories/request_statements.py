@@ -27,6 +27,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 
 from app.database import Statement
 from app.models import KeyedRequest, Thread, ThreadItem
@@ -61,6 +62,7 @@ _COLUMNS = (
     KeyedRequest.result,
     KeyedRequest.has_input,
     and_(KeyedRequest.outcome.is_(None), KeyedRequest.lease_until > func.clock_timestamp()).label("is_held"),
+    (KeyedRequest.holder == literal_column("''")).label("is_superseded"),
 )
 
 
@@ -292,3 +294,23 @@ STOP = Statement(
     .returning(KeyedRequest.lease_until > _NOW),
 )
 FIND = Statement("requests.find", select(literal_column("false"), *_COLUMNS).where(*_IS_IT))
+_rival = aliased(KeyedRequest, name="rival")
+_RIVALS = (
+    _rival.user_id == KeyedRequest.user_id,
+    _rival.thread_id == KeyedRequest.thread_id,
+    _rival.turn == KeyedRequest.turn,
+    _rival.outcome.is_(None),
+)
+REOPEN = Statement(
+    "requests.reopen",
+    update(KeyedRequest)
+    .where(
+        *_IS_IT,
+        KeyedRequest.outcome == _DONE,
+        KeyedRequest.holder == literal_column("''"),
+        exists(select(_rival.id).where(*_RIVALS)),
+        ~exists(select(_rival.id).where(*_RIVALS, _rival.lease_until > _NOW)),
+    )
+    .values(outcome=null(), lease_until=_NOW - literal_column("interval '1 second'"))
+    .returning(_ONE),
+)

@@ -20,6 +20,7 @@ from app.repositories.request_statements import (
     ITEMS,
     OF_THREAD,
     RELEASE,
+    REOPEN,
     RUNNING,
     STOP,
 )
@@ -62,6 +63,8 @@ class Standing(NamedTuple):
     """Whether what it asks for is stored."""
     is_held: bool
     """Whether somebody answers it, as far as is known."""
+    is_superseded: bool
+    """Whether it ended because another request was to answer its message again."""
 
     @property
     def is_idle(self) -> bool:
@@ -189,6 +192,10 @@ class RequestRepository:
         """Return the newest request that is being answered in a thread, or for one turn; None for none."""
         rows = await self._database.read(RUNNING, owner=self._user_id, thread=thread_id, turn=turn)
         return Standing(*rows[0]) if rows else None
+
+    async def reopen(self, request_id: str) -> bool:
+        """Have a superseded request answered after all when whoever was to do so is gone; tell whether so."""
+        return bool(await self._database.write(REOPEN, owner=self._user_id, request=request_id))
 
     async def stop(self, thread_id: str) -> int:
         """Ask whoever answers in a thread to stop; return how many are still to do so."""

@@ -155,6 +155,10 @@ class ChatStore(Store[ContextT]):
         """Return the keyed request that is being answered in a thread, the newest, or for one turn of it."""
 
     @abstractmethod
+    async def reopen(self, request_id: str, context: ContextT) -> bool:
+        """Have a superseded request answered after all when whoever was to do so is gone."""
+
+    @abstractmethod
     async def ask_to_stop(self, thread_id: str, context: ContextT) -> int:
         """Ask whoever answers keyed requests in a thread to stop; return how many are still to."""
 

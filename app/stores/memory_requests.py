@@ -150,7 +150,7 @@ class MemoryRequests(MemoryFiles[ContextT]):
         for key, request in thread.requests.items():
             is_other = attempt is None or key != attempt.request_id
             if is_other and request.turn in turns and request.outcome is None:
-                request.holder, request.outcome = None, "done"
+                request.holder, request.outcome, request.is_superseded = None, "done", True
         for other in [key for key, item in thread.items.items() if item.turn in turns and key != item_id]:
             await self.delete_thread_item(thread_id, other, context)
 
@@ -183,6 +183,19 @@ class MemoryRequests(MemoryFiles[ContextT]):
             if request.holder is not None and turn in (None, request.turn)
         ]
         return _standing(running[-1], requests[running[-1]], thread_id) if running else None
+
+    async def reopen(self, request_id: str, context: ContextT) -> bool:
+        """Have a superseded request answered after all when whoever was to do so is gone."""
+        session = self._sessions.find(owner_of(context))
+        for thread in session.threads.values() if session is not None else ():
+            request = thread.requests.get(request_id)
+            if request is None or not request.is_superseded:
+                continue
+            rivals = [one for one in thread.requests.values() if one.turn == request.turn and not one.outcome]
+            if rivals and all(one.holder is None for one in rivals):
+                request.outcome, request.is_superseded = None, False
+                return True
+        return False
 
     async def ask_to_stop(self, thread_id: str, context: ContextT) -> int:
         """Note it for requests that nobody answers: who answers is in this process, and is stopped there."""
@@ -233,4 +246,5 @@ def _standing(
         request.result,
         request.has_input,
         request.holder is not None,
+        request.is_superseded,
     )

@@ -131,6 +131,11 @@ class NeonRequests(ChatStore[ContextT]):
         with for_chatkit():
             return await self._requests(context).running(thread_id, turn)
 
+    async def reopen(self, request_id: str, context: ContextT) -> bool:
+        """Have a superseded request answered after all when whoever was to do so is gone."""
+        with for_chatkit():
+            return await self._requests(context).reopen(request_id)
+
     async def ask_to_stop(self, thread_id: str, context: ContextT) -> int:
         """Ask whoever answers keyed requests in a thread to stop; return how many are still to."""
         findable(thread_id)

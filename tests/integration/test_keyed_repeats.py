@@ -18,6 +18,7 @@ from tests.support.keyed import (
     Counting,
     SlowButtons,
     claim,
+    expire,
     pauses_once,
     press,
     rows,
@@ -342,3 +343,32 @@ async def test_visitors_with_one_key_never_meet(database_url: str) -> None:
         assert mine.thread_id != yours.thread_id
         assert (await two.http.get(f"/chat/threads/{mine.thread_id}/stream")).status_code == 404
         assert (await two.http.post(f"/chat/threads/{mine.thread_id}/stop")).status_code == 404
+
+
+async def test_a_request_is_answered_after_all_when_who_took_it_over_is_gone(database_url: str) -> None:
+    """A second device asks for the answer again, and dies with its server; the first one comes back."""
+    slow = Paused()
+    async with house(database_url) as plain, house(database_url, slow) as dying:
+        created = await send(plain.alice, "create", "Hello")
+        retry = {"thread_id": created.thread_id, "item_id": created.items[0]["id"]}
+        # It has ended the first answer, and deleted it.
+        await dying.app.state.services.leases.stop()
+        asking = asyncio.create_task(dying.alice.once("first", "threads.retry_after_item", **retry))
+        await slow.waiting.wait()
+        async with house(database_url, Paused()) as other:
+            await other.app.state.services.leases.stop()
+            responder = other.app.state.services.accounts._responder
+            again = asyncio.create_task(other.alice.once("second", "threads.retry_after_item", **retry))
+            await responder.waiting.wait()
+            await expire(database_url)
+            answer = await plain.alice.once("first", "threads.retry_after_item", **retry)
+            assert (answer.is_whole, answer.said) == (True, ["Hello"])
+            assert await plain.alice.texts(created.thread_id) == ["Hello", "Hello"]
+            # Whoever comes late adds nothing, and is shown the same.
+            responder.go_on.set()
+            slow.go_on.set()
+            assert not (await again).is_whole
+            assert not (await asking).is_whole
+        late = await plain.alice.once("second", "threads.retry_after_item", **retry)
+        assert (late.is_whole, late.said) == (True, ["Hello"])
+        assert await plain.alice.texts(created.thread_id) == ["Hello", "Hello"]
