@@ -12,6 +12,7 @@ from migrations_data.times import Clock
 def check(stage: Stage, owners: OwnerRule, clock: Clock, *, now: int, progress: Progress) -> None:
     """Stage the units of everything that was read; `now` is the time of what has none."""
     threads, items = ThreadCheck(stage, owners, clock, now), ItemCheck(stage, clock)
+    _ambiguous(stage)
     for raw in stage.raw_threads():
         unit = _thread(stage, threads, raw)
         if unit is not None:
@@ -37,6 +38,15 @@ def _thread(stage: Stage, threads: ThreadCheck, raw: RawRecord) -> ThreadUnit | 
             stage.reject(item.line, raw.key, f"its thread was not taken: {reason}", item.text)
         return None
     return unit
+
+
+def _ambiguous(stage: Stage) -> None:
+    """Reject items that name a thread by an id that several have; those that stood in one are its own."""
+    for key in stage.ambiguous:
+        for item in stage.raw_items(key):
+            if not item.nested:
+                stage.reject(item.line, key, "several threads have the id of its thread", item.text)
+        stage.db.execute("DELETE FROM raw_items WHERE key = ? AND NOT nested", (key,))
 
 
 def _homeless(stage: Stage) -> None:

@@ -44,7 +44,7 @@ class ThreadCheck:
         """Return a thread's row; its last activity is that of its creation. Raises Unplaceable."""
         record, _ = _DECODER.at(raw.text, 0)
         draft = Draft(raw, record, members(raw.text))
-        beside = {} if raw.user is None else {"user_id": raw.user}
+        beside, _ = _DECODER.at(raw.beside, 0)
         owner = self._owners.of(raw.key or "", beside | record)
         if owner is None:
             raise Unplaceable("nothing says whose thread it is")

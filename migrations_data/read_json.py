@@ -118,35 +118,44 @@ class _Reader:
     def _thread(self, key: str | None, value: Value) -> None:
         text, content = value.text, value.value
         key = key if key is not None else _key(content.get("id"))
-        nested = self._nested(content, text) if self._stage.kind == "legacy" else []
+        nested = self._nested(key, value) if self._stage.kind == "legacy" else []
+        beside: dict[str, str] = {}
         if nested or isinstance(content.get("thread"), dict):
             parts = members(text)
             parts.pop("items", None)
-            inner = parts.pop("thread", None) if isinstance(content.get("thread"), dict) else None
-            text = inner or object_of(parts.items())
-            key = key if key is not None else _key((content.get("thread") or content).get("id"))
+            if isinstance(content.get("thread"), dict):
+                text, beside = parts.pop("thread"), parts
+                key = key if key is not None else _key(content["thread"].get("id"))
+                self._beside(key, value.line, beside)
+            else:
+                text = object_of(parts.items())
         if key is None:
             self._stage.reject(value.line, None, "the thread has no id", value.text)
-        elif not self._stage.add_thread(key, value.line, text):
-            self._twice(key, value.line, text)
+        elif not self._stage.add_thread(key, value.line, text, object_of(beside.items())):
+            for item in nested:
+                self._stage.reject(value.line, key, "its thread was not taken: its id is another's", item)
+            return
         for item in nested:
             self._stage.add_item(key, value.line, item, nested=True)
 
-    def _twice(self, key: str, line: int, text: str) -> None:
-        first = self._stage.one("SELECT text FROM raw_threads WHERE key = ?", key)
-        if first == text:
-            self._stage.problem(line, key, "the same thread stands here again")
-        else:
-            self._stage.reject(line, key, "another thread with this id came before", text)
+    def _beside(self, key: str | None, line: int, beside: dict[str, str]) -> None:
+        if beside:
+            self._stage.problem(
+                line, key, "what stood beside a wrapped thread is no part of it", object_of(beside.items())
+            )
 
-    def _nested(self, content: dict[str, Any], text: str) -> list[str]:
+    def _nested(self, key: str | None, value: Value) -> list[str]:
         """Return the texts of the items that stand in a thread: a list, a page, or an object by id."""
-        items = content.get("items")
+        items = value.value.get("items")
         if isinstance(items, dict) and isinstance(items.get("data"), list):
             items = items["data"]
-        if not items or not isinstance(items, list | dict):
+        if not items:
             return []
-        return self._texts(members(text)["items"])
+        text = members(value.text)["items"]
+        if isinstance(items, list | dict):
+            return self._texts(text)
+        self._stage.reject(value.line, key, "the items of the thread are neither a list nor an object", text)
+        return []
 
     def _texts(self, text: str) -> list[str]:
         """Return the texts of the elements of a list, of the data of a page, of the members of an object."""

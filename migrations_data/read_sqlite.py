@@ -1,5 +1,6 @@
 """Reading the SQLite store of ChatKit's samples: `threads`, `items`, `attachments`, each with `data`."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from migrations_data.errors import MoveRefused
-from migrations_data.json_text import Decoder, members
+from migrations_data.json_text import Decoder, dumps, members
 from migrations_data.progress import Progress
 from migrations_data.stage import Stage
 
@@ -24,26 +25,64 @@ def is_sqlite(path: Path) -> bool:
 def read_sqlite(path: Path, stage: Stage, progress: Progress) -> None:
     """Stage everything in a sample's database; lines are row numbers.
 
-    Raises MoveRefused for a database of something else.
+    Raises MoveRefused for a database of something else, and for one that is damaged.
     """
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-        tables = {name: _columns(database, name) for name in _WRAPPERS}
-        if not {"id", "data"} <= tables["threads"] or not {"thread_id", "data"} <= tables["items"]:
-            raise MoveRefused(
-                "This database is not the store of a ChatKit sample: that has the tables `threads` and"
-                " `items`, each with a column `data`."
-            )
-        for row, text in _rows(database, "threads", tables["threads"], stage):
-            user = row["user_id"] if "user_id" in tables["threads"] else None
-            stage.add_thread(str(row["id"]), row["number"], text, None if user is None else str(user))
-        for row, text in _rows(database, "items", tables["items"], stage):
-            thread = row["thread_id"]
-            stage.add_item(None if thread is None else str(thread), row["number"], text)
-            progress.at(row["number"])
-        if {"id", "data"} <= tables["attachments"]:
-            for row, text in _rows(database, "attachments", tables["attachments"], stage):
-                stage.add_file(str(row["id"]), row["number"], text)
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            _read(database, stage, progress)
+    except sqlite3.DatabaseError as error:
+        raise MoveRefused(f"The SQLite database cannot be read: {error}.") from None
     stage.end_of_reading()
+
+
+def _read(database: sqlite3.Connection, stage: Stage, progress: Progress) -> None:
+    tables = {name: _columns(database, name) for name in _WRAPPERS}
+    if not {"id", "data"} <= tables["threads"] or not {"thread_id", "data"} <= tables["items"]:
+        raise MoveRefused(
+            "This database is not the store of a ChatKit sample: that has the tables `threads` and"
+            " `items`, each with a column `data`."
+        )
+    users = _threads(database, tables["threads"], stage)
+    for row, text in _rows(database, "items", tables["items"], stage):
+        thread = _text(row, "thread_id")
+        if thread in users and _text(row, "user_id") not in users[thread]:
+            stage.reject(row["number"], thread, "several threads have the id of its thread", text)
+        else:
+            stage.add_item(thread, row["number"], text)
+        progress.at(row["number"])
+    if {"id", "data"} <= tables["attachments"]:
+        for row, text in _rows(database, "attachments", tables["attachments"], stage):
+            if (key := _text(row, "id")) is None:
+                stage.reject(row["number"], None, "the attachment has no id", text)
+            else:
+                stage.add_file(key, row["number"], text)
+
+
+def _threads(database: sqlite3.Connection, columns: set[str], stage: Stage) -> dict[str | None, set[str]]:
+    """Stage the threads; return the ids that several have, each with the user of the one that was taken.
+
+    An item that names this user, too, is certainly of that thread.
+    """
+    twice: dict[str | None, set[str]] = {}
+    for row, text in _rows(database, "threads", columns, stage):
+        key, user = _text(row, "id"), _text(row, "user_id")
+        if key is None:
+            stage.reject(row["number"], None, "the thread has no id", text)
+        elif not stage.add_thread(key, row["number"], text, dumps({} if user is None else {"user_id": user})):
+            twice[key] = twice.get(key, _first_user(stage, key)) - {user or ""}
+    for key in twice:
+        stage.ambiguous.pop(key or "", None)
+    return twice
+
+
+def _first_user(stage: Stage, key: str) -> set[str]:
+    beside = stage.one("SELECT min(beside) FROM raw_threads WHERE key = ?", key)
+    return set(json.loads(beside or "{}").values())
+
+
+def _text(row: sqlite3.Row, name: str) -> str | None:
+    value = row[name] if name in row.keys() else None  # noqa: SIM118 - a row contains values, not names
+    return None if value is None else str(value)
 
 
 def _columns(database: sqlite3.Connection, table: str) -> set[str]:
@@ -57,8 +96,9 @@ def _rows(
     decoder = Decoder()
     database.row_factory = sqlite3.Row
     database.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-    order = "created_at, rowid" if "created_at" in columns else "rowid"
-    rows = database.execute(f"SELECT rowid AS number, * FROM {table} ORDER BY {order}")  # noqa: S608 - of three
+    number = _number(database, table)
+    order = "created_at, number" if "created_at" in columns else "number"
+    rows = database.execute(f"SELECT {number} AS number, * FROM {table} ORDER BY {order}")  # noqa: S608 - of three
     for row in rows:
         data = (
             row["data"].decode("utf-8", "surrogateescape") if isinstance(row["data"], bytes) else row["data"]
@@ -66,13 +106,22 @@ def _rows(
         try:
             parsed = decoder.parse(data if isinstance(data, str) else "null")
         except (ValueError, RecursionError) as error:
-            stage.reject(row["number"], str(row["id"]), f"its data is no JSON: {error}", str(data))
+            stage.reject(row["number"], _text(row, "id"), f"its data is no JSON: {error}", str(data))
             continue
         text = _unwrapped(parsed.value, parsed.text, _WRAPPERS[table])
         if text is None:
-            stage.reject(row["number"], str(row["id"]), "it is no object", parsed.text)
+            stage.reject(row["number"], _text(row, "id"), "it is no object", parsed.text)
         else:
             yield row, text
+
+
+def _number(database: sqlite3.Connection, table: str) -> str:
+    """Return what numbers a table's rows: a table may have been made without numbers of its own."""
+    try:
+        database.execute(f"SELECT rowid FROM {table} LIMIT 1")  # noqa: S608 - of three
+    except sqlite3.OperationalError:
+        return "row_number() OVER ()"
+    return "rowid"
 
 
 def _unwrapped(value: Any, text: str, name: str) -> str | None:

@@ -19,7 +19,7 @@ _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -32000;
-CREATE TABLE raw_threads (seq INTEGER PRIMARY KEY, key TEXT UNIQUE, line INTEGER, text TEXT, user TEXT);
+CREATE TABLE raw_threads (seq INTEGER PRIMARY KEY, key TEXT UNIQUE, line INTEGER, text TEXT, beside TEXT);
 CREATE TABLE raw_items (seq INTEGER PRIMARY KEY, key TEXT, line INTEGER, nested INTEGER, text TEXT);
 CREATE TABLE raw_files (seq INTEGER PRIMARY KEY, key TEXT, line INTEGER, text TEXT, bytes BLOB);
 CREATE TABLE problems (line INTEGER, id TEXT, kind TEXT, more TEXT);
@@ -47,8 +47,8 @@ class RawRecord(NamedTuple):
     key: str | None
     line: int
     text: str
-    user: str | None = None
-    """Whose it is, as a column beside it says."""
+    beside: str = "{}"
+    """What stood beside it, in columns or around a wrapped record: it may say whose it is."""
 
 
 class RawItem(NamedTuple):
@@ -175,23 +175,38 @@ class Stage:
         self.units = 0
         self._waiting: list[tuple[Any, ...]] = []
         self._has_nested = False
+        self._spelled: dict[str, str] = {}
+        self.ambiguous: dict[str, None] = {}
+        """Keys that more than one thread has, so that nothing tells whose an item that names one is."""
 
     def close(self) -> None:
         """Forget everything."""
         self.db.close()
 
-    def add_thread(self, key: str, line: int, text: str, user: str | None = None) -> bool:
-        """Stage a thread as read, and the user that stood beside it; False when its key was there before."""
-        key, text = self.storable(key, line, key), self.storable(text, line, key)
+    def add_thread(self, key: str, line: int, text: str, beside: str = "{}") -> bool:
+        """Stage a thread as read, and what stood beside it.
+
+        False for one whose key was there before with other content: it was rejected.
+        """
+        whole = text
+        key, text, beside = (self._key(key, line), *(self.storable(one, line, key) for one in (text, beside)))
         added = self.db.execute(
-            "INSERT OR IGNORE INTO raw_threads (key, line, text, user) VALUES (?, ?, ?, ?)",
-            (key, line, text, user),
+            "INSERT OR IGNORE INTO raw_threads (key, line, text, beside) VALUES (?, ?, ?, ?)",
+            (key, line, text, beside),
         )
-        return bool(added.rowcount)
+        if added.rowcount:
+            return True
+        same = self.one("SELECT text = ? AND beside = ? FROM raw_threads WHERE key = ?", text, beside, key)
+        if same and key not in self.ambiguous:
+            self.problem(line, key, "the same thread stands here again")
+            return True
+        self.ambiguous[key] = None
+        self.reject(line, key, "another thread with this id came before", whole)
+        return False
 
     def add_item(self, key: str | None, line: int, text: str, *, nested: bool = False) -> None:
         """Stage an item of the thread with this key, as read."""
-        key = None if key is None else self.storable(key, line, key)
+        key = None if key is None else self._key(key, line)
         self._has_nested = self._has_nested or nested
         self._waiting.append((key, line, nested, self.storable(text, line, key)))
         if len(self._waiting) >= _WAITING:
@@ -210,6 +225,13 @@ class Stage:
             "INSERT INTO raw_items (key, line, nested, text) VALUES (?, ?, ?, ?)", self._waiting
         )
         self._waiting.clear()
+
+    def _key(self, key: str, line: int) -> str:
+        """Return a key that UTF-8 can hold, and note when several keys have become the same."""
+        shown = self.storable(key, line, key)
+        if "\ufffd" in shown and self._spelled.setdefault(shown, key) != key:
+            self.ambiguous[shown] = None
+        return shown
 
     def storable(self, text: str, line: int, key: str | None) -> str:
         """Return a text that UTF-8 can hold, and note when it is another one."""
