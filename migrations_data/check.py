@@ -2,7 +2,8 @@
 
 from migrations_data.check_files import FileCheck
 from migrations_data.check_items import ItemCheck
-from migrations_data.check_threads import ThreadCheck, Unplaceable
+from migrations_data.check_threads import ThreadCheck
+from migrations_data.errors import Unplaceable
 from migrations_data.owners import OwnerRule
 from migrations_data.progress import Progress
 from migrations_data.stage import RawRecord, Stage, ThreadUnit

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from app.stores.codec import load_attachment
 from app.stores.ids import is_storable
-from migrations_data.check_threads import Unplaceable
+from migrations_data.errors import Unplaceable
 from migrations_data.json_text import Decoder, dumps, members, object_of
 from migrations_data.owners import OwnerRule
 from migrations_data.stage import FileUnit, RawRecord, Stage

@@ -8,7 +8,8 @@ from typing import Any
 from chatkit.types import HiddenContextItem, ThreadItem, UserMessageItem
 from pydantic import TypeAdapter, ValidationError
 
-from app.stores.codec import load_items
+from app.errors import InvalidRequest
+from app.stores.codec import dump, load_item, load_items
 from app.stores.ids import PLACEHOLDER_IDS, id_from, id_kind, is_storable
 from migrations_data.content_rows import is_content_row, item_from_row
 from migrations_data.json_text import Decoder, dumps, members, object_of
@@ -18,6 +19,9 @@ from migrations_data.times import Clock
 _ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
 _DECODER = Decoder()
 _BATCH = 200
+_SHALLOW = 100
+"""So many brackets are not deep, wherever they stand."""
+_NAMES = ('"id"', '"thread_id"', '"created_at"')
 _HIDDEN = "hidden_context_item"
 # What an older SDK, or a dump without nulls, may lack.
 _FILLERS: tuple[Any, ...] = (None, [], {}, "")
@@ -64,7 +68,9 @@ class ItemCheck:
                 row = self._own(thread, raw, record)
             else:
                 row = self._legacy(thread, raw, record, created)
-            if row is not None:
+            if row is not None and (problem := _unstorable(row.unit.payload)) is not None:
+                self._stage.reject(raw.line, row.unit.id, problem, raw.text)
+            elif row is not None:
                 created = row.unit.created
                 yield row
 
@@ -150,7 +156,8 @@ class ItemCheck:
 
     def _put(self, thread: ThreadUnit, rows: list[_Row]) -> None:
         """Stage some rows, each readable by the Store."""
-        for row, item in zip(rows, load_items([row.unit.payload for row in rows]), strict=True):
+        rows, items = self._loaded(rows)
+        for row, item in zip(rows, items, strict=True):
             if (
                 isinstance(item, HiddenContextItem)
                 and row.unit.type != _HIDDEN
@@ -160,6 +167,21 @@ class ItemCheck:
             elif isinstance(item, UserMessageItem) and item.attachments:
                 self._carry(thread, row.unit, [attachment.id for attachment in item.attachments])
         self._stage.put_items((row.unit, row.raw, row.changed) for row in rows)
+
+    def _loaded(self, rows: list[_Row]) -> tuple[list[_Row], list[ThreadItem]]:
+        """Return rows and their items; those that cannot be read in any way are rejected."""
+        try:
+            return rows, load_items([row.unit.payload for row in rows])
+        except (ValidationError, KeyError, RecursionError):
+            pass
+        taken: list[tuple[_Row, ThreadItem]] = []
+        for row in rows:
+            try:
+                taken.append((row, load_item(row.unit.payload)))
+            except (ValidationError, KeyError, RecursionError):
+                reason = "ChatKit cannot read the item, not even as hidden context"
+                self._stage.reject(row.unit.line, row.unit.id, reason, row.unit.payload)
+        return [row for row, _ in taken], [item for _, item in taken]
 
     def _carry(self, thread: ThreadUnit, unit: ItemUnit, attachments: list[str]) -> None:
         for attachment in attachments:
@@ -190,6 +212,20 @@ class ItemCheck:
                 "this ChatKit cannot read the item; it is kept whole, as hidden context",
                 row.unit.type,
             )
+
+
+def _unstorable(payload: str) -> str | None:
+    """Return why the Store could not read an item back, or not write it again; None if it can."""
+    if payload.count("[") + payload.count("{") < _SHALLOW and all(name in payload for name in _NAMES):
+        # As nearly all are; whatever is wrong with its fields is found when many are read at once.
+        return None
+    try:
+        dump(load_item(payload))
+    except (InvalidRequest, RecursionError):
+        return "it is nested too deeply"
+    except (ValidationError, KeyError):
+        return "ChatKit cannot read the item, not even as hidden context"
+    return None
 
 
 def _errors(content: Any) -> list[tuple[str, str]]:

@@ -5,8 +5,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.stores.codec import load_thread, whole_thread, without_nul
+from app.errors import InvalidRequest
+from app.stores.codec import dump, load_thread, whole_thread, without_nul
 from app.stores.ids import id_from, is_storable
+from migrations_data.errors import Unplaceable
 from migrations_data.json_text import Decoder, dumps, has_nul, members, object_of
 from migrations_data.owners import OwnerRule
 from migrations_data.stage import RawRecord, Stage, ThreadUnit, moment
@@ -14,10 +16,6 @@ from migrations_data.times import Clock
 
 _DECODER = Decoder()
 _ACTIVE = '{"type":"active"}'
-
-
-class Unplaceable(Exception):
-    """A record that cannot become a row; `str()` says why."""
 
 
 @dataclass
@@ -175,9 +173,11 @@ class ThreadCheck:
 
 
 def _readable(payload: str, metadata: str) -> None:
-    """Raise Unplaceable for a thread that the Store could not read back."""
+    """Raise Unplaceable for a thread that the Store could not read back, or not write again."""
     try:
-        load_thread(whole_thread(payload, metadata))
+        dump(load_thread(whole_thread(payload, metadata)))
+    except (InvalidRequest, RecursionError):
+        raise Unplaceable("it is nested too deeply") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))

@@ -16,6 +16,7 @@ from app.repositories.moves import MoveRepository, MoveState
 from app.settings import MigrationSettings
 from migrations_data.errors import MoveRefused
 from migrations_data.fetch_schema import fetch_schema
+from migrations_data.owners import owner_rule
 from migrations_data.reports import counted, say
 from migrations_data.run import DEFAULT_BATCH, DONE, FAILED, Order, check_schema, run
 
@@ -78,10 +79,12 @@ def _import_file(options: argparse.Namespace) -> int:
 def _import_schema(options: argparse.Namespace) -> int:
     def work() -> int:
         order = _order(options, options.save or _saved_as(options.source))
-        if not (options.user or options.user_map or options.user_from):
+        if options.user is options.user_map is options.user_from is None:
             # The first schema has a column for it.
             options.user_from = "user_id"
             order = _order(options, order.path)
+        # Refused before anything is fetched, if it cannot be used.
+        owner_rule(user=order.user, user_map=order.user_map, user_from=order.user_from, of_source=None)
         asyncio.run(fetch_schema(options.source, order.path))
         say(f"Saved the tables as {order.path}.")
         return asyncio.run(run(order))

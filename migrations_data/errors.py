@@ -5,6 +5,10 @@ class MoveRefused(Exception):
     """The move cannot go on; `str()` of it says why, and what to do."""
 
 
+class Unplaceable(Exception):
+    """A record that cannot become a row; `str()` says why."""
+
+
 class SourceBroken(Exception):
     """What is read ends, or stops making sense, at a place; what came before it is whole."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.stores.ids import is_storable
-from migrations_data.errors import MoveRefused
+from migrations_data.errors import MoveRefused, Unplaceable
 
 _WAYS = (
     "Say whose conversations these are: --user ID for one owner, --user-map FILE for a JSON object of"
@@ -24,7 +24,10 @@ class OwnerRule:
     path: tuple[str, ...] = ()
 
     def of(self, thread_id: str, record: dict[str, Any]) -> str | None:
-        """Return a thread's owner, None when nothing tells."""
+        """Return a thread's owner, None when nothing tells.
+
+        Raises Unplaceable when the record names one that cannot be used: it is nobody else's then.
+        """
         return self.by_thread.get(thread_id) or self._named(record) or self.user
 
     def _named(self, record: Any) -> str | None:
@@ -32,7 +35,11 @@ class OwnerRule:
             record = record.get(name) if isinstance(record, dict) else None
         if isinstance(record, int) and not isinstance(record, bool):
             record = str(record)
-        return record if self.path and isinstance(record, str) and is_storable(record) else None
+        if not self.path or record is None:
+            return None
+        if not isinstance(record, str) or not is_storable(record):
+            raise Unplaceable("the user that it names cannot be used")
+        return record
 
     @property
     def digest(self) -> str:
@@ -48,12 +55,15 @@ def owner_rule(
 
     Raises MoveRefused when there is none, or it cannot be used.
     """
-    given = user or of_source
+    given = of_source if user is None else user
     if given is not None and not is_storable(given):
         raise MoveRefused("The user cannot be used: an id has 1 to 255 bytes of UTF-8 without U+0000.")
+    path = () if user_from is None else tuple(user_from.split("."))
+    if not all(path):
+        raise MoveRefused("--user-from names no place in a thread; one is metadata.user_id.")
     if given is None and user_map is None and user_from is None:
         raise MoveRefused(_WAYS)
-    return OwnerRule(given, _read(user_map), tuple(user_from.split(".")) if user_from else ())
+    return OwnerRule(given, _read(user_map), path)
 
 
 def _read(path: Path | None) -> dict[str, str]:

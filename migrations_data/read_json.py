@@ -24,6 +24,12 @@ _NOT_A_STORE = (
     " stores of ChatKit starters, the SQLite store of ChatKit samples, and exports of chatkit-neon."
 )
 
+_NOT_FIRST = (
+    "This is an export of chatkit-neon whose members are in another order than it was written in: `format`"
+    " has to be the first, because it says how to read the others. Import the file as it was exported, or"
+    " put `format`, `version` and `user_id` in front."
+)
+
 
 def read_json(path: Path, stage: Stage, progress: Progress) -> SourceBroken | None:
     """Stage everything in a file; return where it breaks off, None if it is whole.
@@ -49,6 +55,7 @@ class _Reader:
     def __init__(self, path: Path, stage: Stage, progress: Progress) -> None:
         self.stream = JsonStream(path)
         self.sections: set[str] = set()
+        self._begun = False
         self._stage = stage
         self._progress = progress
         self._decoder = Decoder()
@@ -62,10 +69,13 @@ class _Reader:
                 self._section(name)
             else:
                 self._other(line, name, self.stream.value())
+            self._begun = True
         self.stream.finish()
 
     def _other(self, line: int, name: str, value: Value) -> None:
         if name == "format" and value.value == EXPORT_FORMAT:
+            if self._begun:
+                raise MoveRefused(_NOT_FIRST)
             self._stage.kind = "own"
         elif self._stage.kind == "own" and name == "version":
             if value.value != _EXPORT_VERSION:

@@ -114,3 +114,75 @@ async def test_messages_of_an_id_that_becomes_that_of_another_thread_are_rejecte
     path = put(tmp_path, {"threads": [thread("t\ud800")], "items": items})
     assert await move(path, url, user="alice") == DONE_WITH_REJECTS
     assert [found for _, found in (await stored(url, "alice")).values()] == [[]]
+
+
+@pytest.mark.parametrize("depth", [150, 250, 400, 900])
+async def test_a_thread_too_deep_for_the_store_is_rejected_and_hides_no_other(
+    url: str, tmp_path: Path, depth: int
+) -> None:
+    deep: Any = "x"
+    for _ in range(depth):
+        deep = [deep]
+    path = put(tmp_path, {"threads": [thread("t1", metadata={"a": deep}), thread("t2")]})
+    assert await move(path, url, user="alice") in (DONE, DONE_WITH_REJECTS)
+    engine = create_engine(url)
+    page = await NeonChatKitStore[Owner](engine).load_threads(10, None, "desc", Owner("alice"))
+    await engine.dispose()
+    told = [one["id"] for one in rejects(path)]
+    assert {"t1", "t2"} == {one.id for one in page.data} | set(told)
+    assert "t2" not in told
+
+
+@pytest.mark.parametrize("depth", [150, 250, 400, 900, *range(915, 1000, 12)])
+async def test_a_message_of_any_depth_is_taken_or_rejected(url: str, tmp_path: Path, depth: int) -> None:
+    item = json.dumps(said("m1", "t1", "x"))[:-1] + f', "more": {"[" * depth}"x"{"]" * depth}}}'
+    path = put(tmp_path, f'{{"threads": [{json.dumps(thread("t1"))}], "items": {{"t1": [{item}]}}}}')
+    assert await move(path, url, user="alice") in (DONE, DONE_WITH_REJECTS)
+    found = (await stored(url, "alice"))["t1"][1]
+    assert len(found) + len(rejects(path)) == 1
+
+
+async def test_an_export_whose_members_were_sorted_is_refused_before_its_bytes_are_lost(
+    url: str, tmp_path: Path
+) -> None:
+    path = put(tmp_path, json.dumps(exported(), sort_keys=True))
+    assert "`format`" in await refusal(path, url, user="alice")
+    assert not await stored(url, "alice")
+
+
+@pytest.mark.parametrize("options", [{"user": ""}, {"user_from": ""}, {"user_from": "metadata..id"}])
+async def test_a_user_of_no_letters_is_refused(url: str, tmp_path: Path, options: dict[str, str]) -> None:
+    users = put(tmp_path, {"other": "bob"}, "users.json")
+    assert await refusal(put(tmp_path, exported(), "export.json"), url, **options)
+    assert await refusal(put(tmp_path, {"threads": [thread("t1")]}), url, user_map=users, **options)
+
+
+@pytest.mark.parametrize("option", ["--user", "--user-from"])
+async def test_a_user_of_no_letters_is_refused_before_the_first_schema_is_fetched(
+    url: str, empty_database_url: str, tmp_path: Path, option: str
+) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.execute((SAMPLES / "first_schema.sql").read_text())
+    await connection.close()
+    saved = tmp_path / "saved.json"
+    words = ["import-schema", empty_database_url, "--save", str(saved), option, "", "--database-url", url]
+    assert await asyncio.to_thread(main, words) == FAILED
+    assert not saved.exists()
+
+
+@pytest.mark.parametrize("user", ["x" * 300, "", ["alice"], True])
+async def test_a_named_user_that_cannot_be_used_is_not_replaced_by_another(
+    url: str, tmp_path: Path, user: Any
+) -> None:
+    path = put(tmp_path, {"threads": {"t1": thread("t1", user_id=user)}})
+    assert await move(path, url, user_from="user_id", user="admin") == DONE_WITH_REJECTS
+    assert not await stored(url, "admin")
+
+
+@pytest.mark.parametrize("payload", [{}, {"type": "x", "id": "m1", "thread_id": "t", "created_at": "never"}])
+async def test_a_message_of_an_export_that_lost_its_fields_is_rejected(
+    url: str, tmp_path: Path, payload: Any
+) -> None:
+    content = exported()
+    content["items"][0]["payload"] = payload
+    assert await move(put(tmp_path, content), url, user="alice") == DONE_WITH_REJECTS
