@@ -7,12 +7,13 @@ from pydantic import ValidationError
 from app.stores.codec import load_attachment
 from app.stores.ids import is_storable
 from migrations_data.errors import Unplaceable
-from migrations_data.json_text import Decoder, dumps, members, object_of
+from migrations_data.json_text import Decoder, dumps, members, object_of, without_surrogates
 from migrations_data.owners import OwnerRule
 from migrations_data.stage import FileUnit, RawRecord, Stage
 from migrations_data.times import Clock
 
 _DECODER = Decoder()
+_MOST_BYTES = 2**63 - 1
 
 
 class FileCheck:
@@ -36,8 +37,13 @@ class FileCheck:
     def _put(self, raw: RawRecord) -> None:
         record, _ = _DECODER.at(raw.text, 0)
         parts = members(raw.text)
-        make = self._own if self._stage.kind == "own" else self._legacy
-        unit = make(raw, record, parts)
+        units = (
+            [self._own(raw, record, parts)] if self._stage.kind == "own" else self._legacy(raw, record, parts)
+        )
+        for unit in units:
+            self._put_unit(unit)
+
+    def _put_unit(self, unit: FileUnit) -> None:
         try:
             load_attachment(unit.payload)
         except ValidationError:
@@ -51,11 +57,11 @@ class FileCheck:
         file_id, thread, item = (record.get(name) for name in ("id", "thread_id", "item_id"))
         created, size = self._clock.read(record.get("created_at")), record.get("size")
         home = self._home(thread)
-        owner = home[0] if home else self._owners.of(str(thread), record)
+        owner = home[0] if home else self._owners.of(_key(thread) or "", record)
         ids = [file_id, *(other for other in (thread, item) if other is not None)]
         if not all(isinstance(one, str) and is_storable(one) for one in ids) or "payload" not in parts:
             raise Unplaceable("the export's record is not whole")
-        if created is None or owner is None or not (size is None or isinstance(size, int)):
+        if created is None or owner is None or not (size is None or _is_size(size)):
             raise Unplaceable("the export's record is not whole")
         content = self._stage.bytes_of(raw.seq)
         if content is not None and len(content) != size:
@@ -66,23 +72,23 @@ class FileCheck:
             0, raw.line, raw.seq, owner, str(file_id), thread, item, created, size, parts["payload"]
         )
 
-    def _legacy(self, raw: RawRecord, record: dict[str, Any], parts: dict[str, str]) -> FileUnit:
+    def _legacy(self, raw: RawRecord, record: dict[str, Any], parts: dict[str, str]) -> list[FileUnit]:
+        """Return a row for every user of whose messages one carries the attachment."""
         file_id = raw.key or ""
         if not is_storable(file_id):
             raise Unplaceable("its id cannot be stored")
         if record.get("id") != file_id:
             parts["id"] = dumps(file_id)
-        carrier = self._stage.db.execute(
-            "SELECT owner, thread_id, item_id, created FROM carried WHERE id = ?", (file_id,)
-        ).fetchone()
-        if carrier is None:
-            owner, thread, item, created = self._uncarried(record)
-        else:
-            owner, thread, item, created = carrier
+        carriers: list[tuple[str, str | None, str | None, int]] = self._stage.db.execute(
+            "SELECT owner, thread_id, item_id, created FROM carried WHERE id = ? ORDER BY owner", (file_id,)
+        ).fetchall() or [self._uncarried(record)]
         if "bytes" in record:
             self._stage.problem(raw.line, file_id, "a store's own bytes stay in what is known")
         payload = object_of(parts.items())
-        return FileUnit(0, raw.line, raw.seq, owner, file_id, thread, item, created, None, payload)
+        return [
+            FileUnit(0, raw.line, raw.seq, owner, file_id, thread, item, created, None, payload)
+            for owner, thread, item, created in carriers
+        ]
 
     def _uncarried(self, record: dict[str, Any]) -> tuple[str, str | None, None, int]:
         """Return owner, thread and time of an attachment that no message carries."""
@@ -97,7 +103,20 @@ class FileCheck:
     def _home(self, thread: object) -> tuple[str, str, int] | None:
         """Return owner, id and time of a thread, None if it is not there."""
         found = self._stage.db.execute(
-            "SELECT owner, id, created FROM threads WHERE id = ? ORDER BY n LIMIT 1", (str(thread),)
+            "SELECT owner, id, created FROM threads WHERE id = ? ORDER BY n LIMIT 2", (_key(thread),)
         )
-        row: tuple[str, str, int] | None = found.fetchone()
-        return row
+        rows: list[tuple[str, str, int]] = found.fetchall()
+        if len(rows) > 1:
+            raise Unplaceable("several users have a thread with the id of its thread")
+        return rows[0] if rows else None
+
+
+def _key(thread: object) -> str | None:
+    """Return the id of a thread as it is stored; None names none."""
+    if isinstance(thread, int) and not isinstance(thread, bool):
+        return str(thread)
+    return without_surrogates(thread) or thread if isinstance(thread, str) else None
+
+
+def _is_size(size: object) -> bool:
+    return isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= _MOST_BYTES

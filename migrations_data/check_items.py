@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from chatkit.types import HiddenContextItem, ThreadItem, UserMessageItem
 from pydantic import TypeAdapter, ValidationError
@@ -12,7 +12,7 @@ from app.errors import InvalidRequest
 from app.stores.codec import dump, load_item, load_items
 from app.stores.ids import PLACEHOLDER_IDS, id_from, id_kind, is_storable
 from migrations_data.content_rows import is_content_row, item_from_row
-from migrations_data.json_text import Decoder, dumps, members, object_of
+from migrations_data.json_text import Decoder, dumps, members, object_of, without_surrogates
 from migrations_data.stage import ItemUnit, RawItem, Stage, ThreadUnit, moment
 from migrations_data.times import Clock
 
@@ -79,7 +79,7 @@ class ItemCheck:
         item_id, kind, feedback = record.get("id"), record.get("type"), record.get("feedback")
         created = self._clock.read(record.get("created_at"))
         whole = isinstance(item_id, str) and is_storable(item_id) and isinstance(record.get("payload"), dict)
-        if not whole or created is None or not isinstance(kind, str) or feedback not in _FEEDBACK:
+        if not whole or created is None or not _is_text(kind) or feedback not in _FEEDBACK:
             self._stage.reject(line, str(item_id), "the export's record is not whole", text)
             return None
         if not self._stage.take_id(thread.n, str(item_id)):
@@ -104,7 +104,12 @@ class ItemCheck:
             return None
         if record.get("thread_id") != thread.id:
             if isinstance(record.get("thread_id"), str):
-                self._note(line, item_id, "the item named another thread than the one that it is in")
+                self._note(
+                    line,
+                    item_id,
+                    "the item named another thread than the one that it is in",
+                    record["thread_id"],
+                )
             changes["thread_id"] = dumps(thread.id)
         if record.get("id") != item_id:
             changes["id"] = dumps(item_id)
@@ -124,7 +129,9 @@ class ItemCheck:
         if created is not None:
             return created
         shown = record.get("id") if isinstance(record.get("id"), str) else None
-        self._note(line, shown, "the item had no time and got that of what stands before it")
+        given = record.get("created_at")
+        more = "" if given is None else f"its own cannot be read: {dumps(given)}"
+        self._note(line, shown, "the item had no time and got that of what stands before it", more)
         changes["created_at"] = dumps(moment(before).isoformat())
         return before
 
@@ -137,7 +144,7 @@ class ItemCheck:
         own = given if isinstance(given, str) and is_storable(given) else None
         if own is not None and own not in PLACEHOLDER_IDS and self._stage.take_id(thread.n, own):
             return own
-        if own is not None and self._stage.stands_already(raw):
+        if self._stage.stands_already(raw):
             return None
         line, digest = raw.line, hashlib.sha256(raw.text.encode()).hexdigest()
         number = 0
@@ -149,7 +156,8 @@ class ItemCheck:
         if own in PLACEHOLDER_IDS:
             self._note(line, own, "a placeholder was replaced by an id of ours", derived)
         elif own is None:
-            self._note(line, None, "an item without an id that can be stored got one of ours", derived)
+            more = derived if given is None else f"{derived}, its own was {dumps(given)}"
+            self._note(line, None, "an item without an id that can be stored got one of ours", more)
         else:
             self._note(line, own, "an id that another item of the thread has was replaced", derived)
         return derived
@@ -212,6 +220,10 @@ class ItemCheck:
                 "this ChatKit cannot read the item; it is kept whole, as hidden context",
                 row.unit.type,
             )
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and without_surrogates(value) is None
 
 
 def _unstorable(payload: str) -> str | None:

@@ -9,7 +9,7 @@ from app.errors import InvalidRequest
 from app.stores.codec import dump, load_thread, whole_thread, without_nul
 from app.stores.ids import id_from, is_storable
 from migrations_data.errors import Unplaceable
-from migrations_data.json_text import Decoder, dumps, has_nul, members, object_of
+from migrations_data.json_text import Decoder, dumps, has_nul, members, object_of, without_surrogates
 from migrations_data.owners import OwnerRule
 from migrations_data.stage import RawRecord, Stage, ThreadUnit, moment
 from migrations_data.times import Clock
@@ -42,13 +42,14 @@ class ThreadCheck:
         """Return a thread's row; its last activity is that of its creation. Raises Unplaceable."""
         record, _ = _DECODER.at(raw.text, 0)
         draft = Draft(raw, record, members(raw.text))
+        metadata = None if self._stage.kind == "own" else self._metadata(draft)
         beside, _ = _DECODER.at(raw.beside, 0)
         owner = self._owners.of(raw.key or "", beside | record)
         if owner is None:
             raise Unplaceable("nothing says whose thread it is")
-        if self._stage.kind == "own":
+        if metadata is None:
             return self._own(draft, n, owner)
-        return self._legacy(draft, n, owner)
+        return self._legacy(draft, n, owner, metadata)
 
     def _own(self, draft: Draft, n: int, owner: str) -> ThreadUnit:
         record, parts = draft.record, draft.parts
@@ -57,17 +58,18 @@ class ThreadCheck:
         whole = isinstance(record.get("payload"), dict) and isinstance(record.get("metadata"), dict)
         if not whole or created is None or active is None or not isinstance(status, str):
             raise Unplaceable("the export's record is not whole")
-        if not is_storable(str(record["id"])) or not (title is None or isinstance(title, str)):
+        if not is_storable(str(record.get("id", ""))) or not (title is None or isinstance(title, str)):
             raise Unplaceable("its id or title cannot be stored")
+        if without_surrogates(f"{title}{status}") is not None:
+            raise Unplaceable("its title or status holds half a surrogate pair")
         _readable(parts["payload"], parts["metadata"])
         return ThreadUnit(
             n, draft.raw.line, owner, str(record["id"]), title, status, parts["payload"], parts["metadata"],
             created, active,
         )  # fmt: skip
 
-    def _legacy(self, draft: Draft, n: int, owner: str) -> ThreadUnit:
+    def _legacy(self, draft: Draft, n: int, owner: str, metadata: str) -> ThreadUnit:
         raw = draft.raw
-        metadata = self._metadata(draft)
         self._clean(draft)
         thread_id = self._id(draft, owner)
         created = self._created(draft)
@@ -107,9 +109,11 @@ class ThreadCheck:
         if isinstance(value, str) and value.strip().startswith("{"):
             # A column of text that holds JSON.
             try:
-                return _DECODER.parse(value).text
-            except ValueError:
+                draft.record["metadata"], text = _DECODER.parse(value)
+            except (ValueError, RecursionError):
                 pass
+            else:
+                return self._stage.storable(text, draft.raw.line, draft.raw.key)
         if not isinstance(value, dict):
             self._note(draft, "metadata that is no object is kept under the name `metadata`")
             return object_of([("metadata", draft.parts["metadata"])])
@@ -142,7 +146,9 @@ class ThreadCheck:
             value = None
         created = self._clock.read(value.get("created_at")) if isinstance(value, dict) else None
         created = self._now if created is None else created
-        self._note(draft, "the thread had no time and got that of its first item, or of the source")
+        given = draft.record.get("created_at")
+        more = "" if given is None else f"its own cannot be read: {dumps(given)}"
+        self._note(draft, "the thread had no time and got that of its first item, or of the source", more)
         self._set(draft, "created_at", moment(created).isoformat())
         return created
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sqlite3
 import sys
 from collections.abc import Callable
 from datetime import UTC, tzinfo
@@ -130,6 +131,8 @@ def _told(work: Callable[[], int]) -> int:
         return work()
     except (MoveRefused, ChatHistoryError) as error:
         say(f"chatkit-neon: {error}", to=sys.stderr)
+    except sqlite3.DatabaseError as error:
+        say(f"chatkit-neon: the SQLite database cannot be read: {error}.", to=sys.stderr)
     except OSError as error:
         say(f"chatkit-neon: {error.filename or 'a file'}: {error.strerror}.", to=sys.stderr)
     return FAILED

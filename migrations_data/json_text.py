@@ -131,13 +131,18 @@ def end_of(text: str, place: int) -> int | None:
 
 def members(text: str) -> dict[str, str]:
     """Return the members of an object's text, each value as the text it is, to the letter."""
-    found: dict[str, str] = {}
+    return dict(pairs(text))
+
+
+def pairs(text: str) -> list[tuple[str, str]]:
+    """Return the members of an object's text likewise, and all of those that have one name."""
+    found: list[tuple[str, str]] = []
     place = skip_space(text, skip_space(text, 0) + 1)
     while text[place] != "}":
         key, place = _LETTER.raw_decode(text, place)
         start = skip_space(text, skip_space(text, place) + 1)
         _, end = _LETTER.raw_decode(text, start)
-        found[key] = text[start:end]
+        found.append((key, text[start:end]))
         place = skip_space(text, end)
         if text[place] == ",":
             place = skip_space(text, place + 1)

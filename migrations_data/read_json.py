@@ -12,7 +12,7 @@ from typing import Any
 
 from migrations_data.errors import MoveRefused, SourceBroken
 from migrations_data.json_stream import JsonStream, Value
-from migrations_data.json_text import Decoder, members, object_of
+from migrations_data.json_text import Decoder, NotJson, members, object_of, pairs
 from migrations_data.progress import Progress
 from migrations_data.stage import Stage
 
@@ -42,6 +42,8 @@ def read_json(path: Path, stage: Stage, progress: Progress) -> SourceBroken | No
     except SourceBroken as error:
         if not reader.sections:
             raise MoveRefused(f"{_NOT_A_STORE} (Line {error.line}: {error.reason}.)") from None
+        if error.rest:
+            stage.reject(error.line, None, error.reason, error.rest)
         return error
     finally:
         reader.stream.close()
@@ -110,13 +112,15 @@ class _Reader:
 
         One that is `listed` under a thread's key is an item, whatever it holds.
         """
-        own = self._stage.kind == "own"
-        value = self.stream.verbatim() if own else self.stream.value()
+        # An object of items is taken apart as it stands: several may have one name.
+        of_items = name == "items" and key is not None and not listed
+        verbatim = self._stage.kind == "own" or of_items
+        value = self.stream.verbatim() if verbatim else self.stream.value()
         self._progress.at(self.stream.bytes_read)
         if value.problem is not None:
             self._stage.reject(value.line, key, value.problem, value.text)
         elif not isinstance(value.value, dict):
-            if value.value is not None:
+            if value.value is not None or not of_items:
                 self._stage.reject(value.line, key, "it is no object", value.text)
         elif name == "threads":
             self._thread(key, value)
@@ -173,7 +177,7 @@ class _Reader:
         if isinstance(value, dict) and isinstance(value.get("data"), list):
             text, value = members(text)["data"], value["data"]
         if isinstance(value, dict):
-            return list(members(text).values())
+            return [text for _, text in pairs(text)]
         return _elements(text)
 
     def _items(self, key: str | None, value: Value, listed: bool) -> None:
@@ -185,10 +189,16 @@ class _Reader:
         elif _is_item(content):
             # An object of items by their ids.
             thread = _key(content.get("thread_id"))
-            self._stage.add_item(key if thread is None else thread, value.line, value.text)
+            self._compact_item(key if thread is None else thread, value.line, value.text)
         else:
             for text in self._texts(value.text):
-                self._stage.add_item(key, value.line, text)
+                self._compact_item(key, value.line, text)
+
+    def _compact_item(self, key: str, line: int, text: str) -> None:
+        try:
+            self._stage.add_item(key, line, self._decoder.parse(text).text)
+        except NotJson as error:
+            self._stage.reject(line, key, str(error), text)
 
     def _attachment(self, key: str | None, value: Value) -> None:
         content, text = value.value, value.text
@@ -218,6 +228,10 @@ def _elements(text: str) -> list[str]:
 
 
 def _is_item(content: dict[str, Any]) -> bool:
+    if isinstance(content.get("data"), list):
+        return False
+    if isinstance(content.get("thread_id"), str | int):
+        return True
     return isinstance(content.get("type"), str) and ("created_at" in content or "id" in content)
 
 

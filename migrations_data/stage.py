@@ -32,8 +32,8 @@ CREATE TABLE items (n INTEGER PRIMARY KEY, thread INTEGER, line INTEGER, raw INT
 CREATE TABLE files (n INTEGER PRIMARY KEY, line INTEGER, raw INTEGER, owner TEXT, id TEXT, thread_id TEXT,
   item_id TEXT, created INTEGER, size INTEGER, payload TEXT, left_out INTEGER DEFAULT 0, UNIQUE (owner, id));
 CREATE TABLE taken_ids (thread INTEGER, id TEXT, PRIMARY KEY (thread, id)) WITHOUT ROWID;
-CREATE TABLE carried (id TEXT PRIMARY KEY, owner TEXT, thread_id TEXT, item_id TEXT, created INTEGER)
-  WITHOUT ROWID;
+CREATE TABLE carried (id TEXT, owner TEXT, thread_id TEXT, item_id TEXT, created INTEGER,
+  PRIMARY KEY (id, owner)) WITHOUT ROWID;
 """
 _WAITING = 500
 

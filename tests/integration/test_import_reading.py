@@ -186,3 +186,140 @@ async def test_a_message_of_an_export_that_lost_its_fields_is_rejected(
     content = exported()
     content["items"][0]["payload"] = payload
     assert await move(put(tmp_path, content), url, user="alice") == DONE_WITH_REJECTS
+
+
+async def test_metadata_kept_as_text_names_title_and_user(url: str, tmp_path: Path) -> None:
+    path = put(tmp_path, {"threads": [thread("t1", metadata='{"title": "A title", "user_id": "bob"}')]})
+    assert await move(path, url, user_from="metadata.user_id", user="fallback") == DONE
+    assert (await stored(url, "bob"))["t1"][0]["title"] == "A title"
+
+
+@pytest.mark.parametrize("metadata", ['{"a": "\\ud800"}', '{"a": ' + "[" * 5000])
+async def test_metadata_kept_as_text_may_be_anything(url: str, tmp_path: Path, metadata: str) -> None:
+    path = put(tmp_path, {"threads": [thread("t1", metadata=metadata)]})
+    assert await move(path, url, user="alice") in (DONE, DONE_WITH_REJECTS)
+
+
+async def test_a_user_beside_a_wrapped_thread_is_found_and_the_rest_told(url: str, tmp_path: Path) -> None:
+    wrapped = {"thread": thread("t1"), "user_id": "alice", "rating": "five stars"}
+    path = put(tmp_path, {"threads": {"t1": wrapped}, "items": {}})
+    await move(path, url, user_from="user_id", user="fallback")
+    assert list(await stored(url, "alice")) == ["t1"]
+    assert "five stars" in json.dumps(notes(path))
+
+
+CARRIED = {"type": "file", "id": "atc_1", "name": "a.txt", "mime_type": "text/plain"}
+
+
+async def attachments(url: str) -> list[tuple[str, str | None]]:
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch("SELECT user_id, thread_id FROM chat_attachments ORDER BY user_id")
+    await connection.close()
+    return [tuple(row) for row in rows]
+
+
+async def test_an_attachment_that_two_users_sent_is_both_users(url: str, tmp_path: Path) -> None:
+    more = {
+        "type": "user_message", "content": [{"type": "input_text", "text": "x"}], "attachments": [CARRIED],
+        "quoted_text": None, "inference_options": {},
+    }  # fmt: skip
+    content = {
+        "threads": [thread("t1", user_id="alice"), thread("t2", user_id="bob")],
+        "items": [said("m1", "t1", "x") | more, said("m2", "t2", "x") | more],
+        "attachments": {"atc_1": CARRIED},
+    }
+    assert await move(put(tmp_path, content), url, user_from="user_id") == DONE
+    assert await attachments(url) == [("alice", "t1"), ("bob", "t2")]
+
+
+async def test_an_attachment_that_was_not_sent_is_in_no_thread_called_none(url: str, tmp_path: Path) -> None:
+    content = {"threads": [thread("None")], "attachments": {"atc_1": CARRIED}}
+    await move(put(tmp_path, content), url, user="alice")
+    assert await attachments(url) == [("alice", None)]
+
+
+@pytest.mark.parametrize("size", [10**30, -1, True])
+async def test_an_attachment_of_no_possible_size_is_rejected(url: str, tmp_path: Path, size: int) -> None:
+    content = exported()
+    content["attachments"][0] |= {"bytes": None, "size": size}
+    assert await move(put(tmp_path, content), url, user="alice") == DONE_WITH_REJECTS
+
+
+async def test_tables_without_row_numbers_are_read(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE threads (id TEXT PRIMARY KEY, data TEXT) WITHOUT ROWID")
+        db.execute("CREATE TABLE items (id TEXT PRIMARY KEY, thread_id TEXT, data TEXT) WITHOUT ROWID")
+        db.execute("INSERT INTO threads VALUES ('t1', ?)", (json.dumps(thread("t1")),))
+    assert await move(path, url, kind="import-sqlite", user="alice") == DONE
+
+
+async def test_a_damaged_database_is_refused(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    path.write_bytes(b"SQLite format 3\0" + b"x" * 5000)
+    words = ["import-sqlite", str(path), "--user", "alice", "--database-url", url]
+    assert await asyncio.to_thread(main, words) == FAILED
+
+
+async def test_broken_records_of_a_table_without_ids_are_rejected(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE threads (id TEXT, data TEXT)")
+        db.execute("CREATE TABLE items (thread_id TEXT, data TEXT)")
+        db.execute("INSERT INTO threads VALUES (NULL, ?)", (json.dumps(thread("t1")),))
+        db.execute("INSERT INTO items VALUES ('t1', 'no json')")
+    assert await move(path, url, kind="import-sqlite", user="alice") == DONE_WITH_REJECTS
+    assert len(rejects(path)) == 2
+
+
+async def known(path: Path, url: str, **options: Any) -> str:
+    """Import for alice; return everything that is kept and told."""
+    await move(path, url, user="alice", **options)
+    return json.dumps([await stored(url, "alice"), rejects(path), notes(path)])
+
+
+async def test_both_items_of_one_name_are_taken(url: str, tmp_path: Path) -> None:
+    one, two = json.dumps(said("m1", "t1", "one")), json.dumps(said("m2", "t1", "two"))
+    threads = json.dumps([thread("t1")])
+    path = put(tmp_path, f'{{"threads": {threads}, "items": {{"t1": {{"k": {one}, "k": {two}}}}}}}')
+    await move(path, url, user="alice")
+    assert texts(await stored(url, "alice"), "t1") == ["one", "two"]
+
+
+@pytest.mark.parametrize("more", [{"items": "important"}, {"created_at": "important, yesterday at noon"}])
+async def test_what_a_thread_cannot_keep_is_told(url: str, tmp_path: Path, more: Any) -> None:
+    assert "important" in await known(put(tmp_path, {"threads": [thread("t1", **more)]}), url)
+
+
+async def test_what_a_message_cannot_keep_is_told(url: str, tmp_path: Path) -> None:
+    item = said(4711, "t1", "x") | {"created_at": "yesterday"}
+    told = await known(put(tmp_path, {"threads": [thread("t1")], "items": {"t1": [item]}}), url)
+    assert "4711" in told
+    assert "yesterday" in told
+
+
+async def test_a_record_that_is_cut_off_is_among_the_rejects(url: str, tmp_path: Path) -> None:
+    items = {"t1": [said("m1", "t1", "the last words"), 1]}
+    path = put(tmp_path, json.dumps({"threads": [thread("t1")], "items": items})[:-60])
+    assert await move(path, url, user="alice", partial=True) == DONE_WITH_REJECTS
+    assert "m1" in json.dumps(rejects(path))
+
+
+async def test_null_in_place_of_a_record_is_told(url: str, tmp_path: Path) -> None:
+    content = {"threads": {"t1": thread("t1"), "t2": None}, "items": {"t1": [None, said("m1", "t1", "x")]}}
+    path = put(tmp_path, content)
+    assert await move(path, url, user="alice") == DONE_WITH_REJECTS
+    assert len(rejects(path)) == 2
+
+
+async def test_a_row_by_its_id_is_one_record_even_without_a_type(url: str, tmp_path: Path) -> None:
+    row = {"id": "m1", "thread_id": "t1", "role": "user", "content": "hello", "created_at": T}
+    await move(put(tmp_path, {"threads": [thread("t1")], "items": {"m1": row}}), url, user="alice")
+    assert texts(await stored(url, "alice"), "t1") == ["hello"]
+
+
+async def test_an_item_without_an_id_in_its_thread_and_beside_it_comes_once(url: str, tmp_path: Path) -> None:
+    item = {name: value for name, value in said("x", "t1", "once").items() if name != "id"}
+    content = {"threads": {"t1": thread("t1", items=[item])}, "items": {"t1": [item]}}
+    await move(put(tmp_path, content), url, user="alice")
+    assert texts(await stored(url, "alice"), "t1") == ["once"]
