@@ -12,7 +12,7 @@ from typing import Any
 
 from migrations_data.errors import MoveRefused, SourceBroken
 from migrations_data.json_stream import JsonStream, Value
-from migrations_data.json_text import Decoder, NotJson, members, object_of, pairs
+from migrations_data.json_text import Decoder, NotJson, members, object_of, pairs, skip_space
 from migrations_data.progress import Progress
 from migrations_data.stage import Stage
 
@@ -219,11 +219,13 @@ class _Reader:
 def _elements(text: str) -> list[str]:
     """Return the texts of a list's elements, to the letter."""
     decoder = Decoder()
-    found, place = [], 1
+    found, place = [], skip_space(text, 1)
     while text[place] != "]":
         _, end = decoder.at(text, place)
         found.append(text[place:end])
-        place = end + 1 if text[end] == "," else end
+        place = skip_space(text, end)
+        if text[place] == ",":
+            place = skip_space(text, place + 1)
     return found
 
 

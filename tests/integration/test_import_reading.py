@@ -219,7 +219,7 @@ async def attachments(url: str) -> list[tuple[str, str | None]]:
 
 
 async def test_an_attachment_that_two_users_sent_is_both_users(url: str, tmp_path: Path) -> None:
-    more = {
+    more: dict[str, Any] = {
         "type": "user_message", "content": [{"type": "input_text", "text": "x"}], "attachments": [CARRIED],
         "quoted_text": None, "inference_options": {},
     }  # fmt: skip
