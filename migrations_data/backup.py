@@ -45,6 +45,7 @@ def back_up_sqlite(path: Path) -> tuple[Path, str]:
         source.backup(target)
         (state,) = target.execute("PRAGMA integrity_check").fetchone()
         target.execute("PRAGMA journal_mode = DELETE")
+    shutil.copystat(path, temporary)
     if state != "ok":
         temporary.unlink()
         raise MoveRefused(f"The database {path.name} is damaged: {state}.")

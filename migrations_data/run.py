@@ -110,16 +110,15 @@ class _Move:
         self._is_sqlite = is_sqlite(order.path)
         copy, digest = await asyncio.to_thread(back_up_sqlite if self._is_sqlite else back_up, order.path)
         say(f"Backup: {copy} (SHA-256 {digest[:12]}…, verified).")
-        if self._is_sqlite:
-            # The copy is one moment; the database may be in use.
-            self._path = copy
+        # The copy is one moment; who owns the source may be writing to it.
+        self._path = copy
         with closing(Stage(order.path.absolute().parent)) as stage:
             return await self._staged(stage, digest)
 
     async def _staged(self, stage: Stage, digest: str) -> int:
         order = self._order
         move = None
-        if not _names_owner(order.path):
+        if not _names_owner(self._path):
             move = _move_id(digest, _rule(order, None))
             if (state := await self._moves.load(move)) and state.finished_at is not None:
                 return _was_done(state)
@@ -151,7 +150,7 @@ class _Move:
 
     def _check(self, stage: Stage, rule: OwnerRule) -> Clock:
         clock = Clock(self._order.zone)
-        modified = micros(datetime.fromtimestamp(self._order.path.stat().st_mtime, UTC))
+        modified = micros(datetime.fromtimestamp(self._path.stat().st_mtime, UTC))
         total = stage.one("SELECT count(*) FROM raw_threads")
         with Progress("check", total, " threads") as progress:
             check(stage, rule, clock, now=modified, progress=progress)
@@ -191,9 +190,18 @@ class _Move:
         )
         if state.position:
             say(f"Going on behind {state.position:,} of {counted(stage.units, 'record')}.")
+        try:
+            return await self._written(stage, move, state, blobs)
+        except StatementFailed as error:
+            say(
+                f"The database refused to go on: {error}. Once that is put right, run this again: it goes on."
+            )
+            return FAILED
+
+    async def _written(self, stage: Stage, move: str, state: MoveState, blobs: Blobs | None) -> int:
         with Progress("write", stage.units, " records") as progress:
             await Writer(stage, self._moves, move, blobs).write(
-                state.position, size=order.batch, progress=progress
+                state.position, size=self._order.batch, progress=progress
             )
         with Progress("verify", stage.units, " records") as progress:
             verdict = await Verifier(stage, self._store, self._moves, blobs).verify(progress)

@@ -13,6 +13,8 @@ from migrations_data.progress import Progress
 from migrations_data.stage import FileUnit, ItemUnit, Stage, ThreadUnit, moment
 
 _MOST_CHARACTERS = 8 * 1024 * 1024
+# Data exceptions, violated constraints, limits of size. A value that the driver refuses has no code.
+_OF_VALUES = ("22", "23", "54")
 UnitT = TypeVar("UnitT", ItemUnit, FileUnit)
 
 
@@ -42,6 +44,8 @@ class Writer:
         try:
             written = await self._moves.write(self._move, batch)
         except StatementFailed as error:
+            if not _is_about_values(error):
+                raise
             if batch.until - after > 1:
                 return await self._step(after, (after + batch.until) // 2)
             self._leave_out(batch, error)
@@ -114,6 +118,11 @@ class Writer:
         for thread in self._stage.threads(batch.after, batch.until):
             self._stage.reject(thread.line, thread.id, reason, thread.payload)
             self._stage.leave_out("threads", thread.n)
+
+
+def _is_about_values(error: StatementFailed) -> bool:
+    """Tell whether a record is to blame; a full disk, a missing privilege and others pass."""
+    return error.sqlstate is None or error.sqlstate[:2] in _OF_VALUES
 
 
 def _bounded(units: Iterator[UnitT], until: int, weight: Callable[[UnitT], int]) -> tuple[list[UnitT], int]:
