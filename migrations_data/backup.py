@@ -64,7 +64,13 @@ def _copy_name(path: Path, digest: str) -> Path:
 
 
 def _keep(temporary: Path, name: Path) -> None:
-    """Give a copy its name once the disk has it."""
+    """Give a copy its name once the disk has it.
+
+    Raises MoveRefused when something else has this name.
+    """
+    if name.exists():
+        temporary.unlink()
+        raise MoveRefused(f"{name} is there and is no copy of the file. Move it away, then run this again.")
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(name)

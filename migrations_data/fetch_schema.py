@@ -11,6 +11,7 @@ from migrations_data.part_files import part_of
 
 _THREADS, _ITEMS = "chat_threads", "chat_thread_items"
 _AT_ONCE = 500
+_BEGINS, _ENDS = b'{"threads": [\n', b"\n]}\n"
 
 
 async def fetch_schema(url: str, path: Path) -> None:
@@ -19,6 +20,8 @@ async def fetch_schema(url: str, path: Path) -> None:
     The file shows one moment of the database and is the same for the same rows. Raises MoveRefused
     for a database without these tables, and for one of this project's, which has `export`.
     """
+    if _is_foreign(path):
+        raise MoveRefused(f"{path} is there and holds something else. Name another file: --save")
     engine = create_engine(url, pool_size=1)
     try:
         async with engine.connect() as connection:
@@ -30,6 +33,16 @@ async def fetch_schema(url: str, path: Path) -> None:
         raise MoveRefused(f"The source database cannot be read: {type(error).__name__}.") from None
     finally:
         await engine.dispose()
+
+
+def _is_foreign(path: Path) -> bool:
+    """Tell whether there is something with this name that was not saved here."""
+    if not path.is_file():
+        return path.exists()
+    with path.open("rb") as file:
+        begins = file.read(len(_BEGINS)) == _BEGINS
+        file.seek(max(0, path.stat().st_size - len(_ENDS)))
+        return not begins or file.read() != _ENDS
 
 
 async def _check(driver: "asyncpg.Connection[Any]") -> None:

@@ -1,17 +1,23 @@
-"""Files on their way: under another name until they are whole."""
+"""Files on their way: under another name until they are whole, and for nobody else to read."""
 
 import os
+import re
 import secrets
 from pathlib import Path
 
+_PRIVATE = 0o600
+_PART = re.compile(r"\.[0-9a-f]{8}\.([0-9]+)\.part")
+
 
 def part_of(path: Path) -> Path:
-    """Return where to write what is to become a file; removes what a killed process left there."""
+    """Make an empty private file for what is to become a file; removes what a killed process left there."""
     for left in path.parent.glob(f"{literal(path.name)}.*.part"):
-        number = left.suffixes[-2].removeprefix(".")
-        if number.isdecimal() and not _is_alive(int(number)):
+        ours = _PART.fullmatch(left.name.removeprefix(path.name))
+        if ours and not _is_alive(int(ours[1])):
             left.unlink(missing_ok=True)
-    return path.with_name(f"{path.name}.{secrets.token_hex(4)}.{os.getpid()}.part")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.{os.getpid()}.part")
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
+    return part
 
 
 def literal(name: str) -> str:
@@ -22,7 +28,7 @@ def literal(name: str) -> str:
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass

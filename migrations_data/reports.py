@@ -1,16 +1,34 @@
 """What a move says: on the terminal in short, in files in full."""
 
-import itertools
 import json
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
-from migrations_data.errors import SourceBroken
+from migrations_data.errors import MoveRefused, SourceBroken
 from migrations_data.part_files import part_of
 from migrations_data.stage import Stage
 
 _EXAMPLES = 5
+
+
+class _List(NamedTuple):
+    """A kind of list: what its lines hold, and where from."""
+
+    members: tuple[str, ...]
+    sql: str
+
+    @property
+    def keys(self) -> set[str]:
+        return set(self.members)
+
+
+_REJECT = _List(
+    ("line", "id", "reason", "record"), "SELECT line, id, reason, record FROM rejects ORDER BY rowid"
+)
+_PROBLEM = _List(
+    ("line", "id", "problem", "more"), "SELECT line, id, kind, more FROM problems ORDER BY rowid"
+)
 
 
 def say(text: str = "", *, to: IO[str] | None = None) -> None:
@@ -50,21 +68,38 @@ def say_problems(stage: Stage) -> None:
             say(f"  and {number - _EXAMPLES:,} more")
 
 
-def write_lists(stage: Stage, *, rejects: Path, report: Path) -> None:
-    """Write every reject, and every problem, as one JSON object a line; no file for what there is none of."""
-    _write(rejects, stage, "SELECT line, id, reason, record FROM rejects ORDER BY rowid", "reason", "record")
-    _write(report, stage, "SELECT line, id, kind, more FROM problems ORDER BY rowid", "problem", "more")
+def is_foreign(path: Path) -> bool:
+    """Tell whether there is something with this name that is no list of ours."""
+    if not path.is_file():
+        return path.exists()
+    with path.open("rb") as file:
+        try:
+            first = json.loads(file.readline())
+        except (ValueError, RecursionError):
+            return True
+    return not isinstance(first, dict) or first.keys() not in (_REJECT.keys, _PROBLEM.keys)
 
 
-def _write(path: Path, stage: Stage, sql: str, third: str, fourth: str) -> None:
-    rows = stage.rows(sql)
-    first = next(rows, None)
-    if first is None:
-        path.unlink(missing_ok=True)
+def write_lists(stage: Stage, *, rejects: Path, report: Path, clear: bool) -> None:
+    """Write every reject, and every problem, as one JSON object a line.
+
+    With `clear`, a list of ours goes away when there is nothing to put into it any more. Raises
+    MoveRefused rather than overwrite anything else.
+    """
+    _write(rejects, stage, _REJECT, clear=clear)
+    _write(report, stage, _PROBLEM, clear=clear)
+
+
+def _write(path: Path, stage: Stage, what: _List, *, clear: bool) -> None:
+    if not stage.one(f"SELECT count(*) FROM ({what.sql})"):  # noqa: S608 - of two
+        if clear and not is_foreign(path):
+            path.unlink(missing_ok=True)
         return
+    if is_foreign(path):
+        raise MoveRefused(f"{path} is there and is no list of this command's. Name another: --rejects")
     temporary = part_of(path)
     with temporary.open("w", encoding="utf-8") as file:
-        for row in itertools.chain([first], rows):
-            line = dict(zip(("line", "id", third, fourth), row, strict=True))
+        for row in stage.rows(what.sql):
+            line = dict(zip(what.members, row, strict=True))
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     temporary.replace(path)

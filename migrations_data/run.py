@@ -22,7 +22,7 @@ from migrations_data.owners import OwnerRule, owner_rule
 from migrations_data.progress import Progress
 from migrations_data.read_json import EXPORT_FORMAT, read_json
 from migrations_data.read_sqlite import is_sqlite, read_sqlite
-from migrations_data.reports import counted, say, say_what_was_found, write_lists
+from migrations_data.reports import counted, is_foreign, say, say_what_was_found, write_lists
 from migrations_data.stage import Stage, micros
 from migrations_data.times import Clock
 from migrations_data.verify import Owner, Verdict, Verifier
@@ -60,6 +60,7 @@ async def run(order: Order) -> int:
     """
     if not order.path.is_file():
         raise MoveRefused(f"There is no file {order.path}.")
+    _check_lists(order)
     if not _names_owner(order.path):
         _rule(order, None)
     engine = create_engine(order.database_url, pool_size=_CONNECTIONS)
@@ -84,6 +85,26 @@ async def check_schema(database: Database) -> None:
         ) from None
     if not current:
         raise MoveRefused("The database does not have this release's schema. First run: alembic upgrade head")
+
+
+def _lists(order: Order) -> tuple[Path, Path]:
+    """Return where the rejects and the problems of a source are listed."""
+    path = order.path
+    rejects = order.rejects or path.with_name(f"{path.name}.rejects.jsonl")
+    return rejects, path.with_name(f"{path.name}.report.jsonl")
+
+
+def _check_lists(order: Order) -> None:
+    """Raise MoveRefused when a list would take the place of something else."""
+    rejects, report = _lists(order)
+    if rejects.resolve() in (order.path.resolve(), report.resolve()):
+        raise MoveRefused(f"Rejects cannot go into {rejects.name}. Name another file: --rejects")
+    for path in (rejects, report):
+        if is_foreign(path):
+            words = f"{path} is there and is no list of this command's. Move it away, or name another."
+            if order.apply:
+                raise MoveRefused(words)
+            say(f"Note: {words}")
 
 
 def _names_owner(path: Path) -> bool:
@@ -157,10 +178,8 @@ class _Move:
         return clock
 
     def _write_lists(self, stage: Stage, *, quiet: bool = False) -> None:
-        path = self._order.path
-        rejects = self._order.rejects or path.with_name(f"{path.name}.rejects.jsonl")
-        report = path.with_name(f"{path.name}.report.jsonl")
-        write_lists(stage, rejects=rejects, report=report)
+        rejects, report = _lists(self._order)
+        write_lists(stage, rejects=rejects, report=report, clear=self._order.apply)
         if quiet:
             return
         for number, what, where in (

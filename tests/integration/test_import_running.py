@@ -1,7 +1,11 @@
 """How an import runs: what it reads, what it leaves alone, and how it goes on."""
 
+import asyncio
 import json
+import os
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +13,15 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-import migrations_data.run as run_module
+from app.cli import main
 from app.database import create_engine
 from app.stores import NeonChatKitStore
+from migrations_data.backup import back_up
 from migrations_data.run import DONE, FAILED
-from tests.support.moves import move, stored
+from tests.support.moves import move, refusal, stored
 from tests.support.owners import Owner
 
+SAMPLES = Path(__file__).parents[2] / "migrations_data" / "samples"
 TIME = "2025-01-01T00:00:00"
 FULL_DISK = """
 CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -59,6 +65,11 @@ def put(folder: Path, content: Any, name: str = "store.json") -> Path:
     return path
 
 
+def modes_of(folder: Path) -> dict[str, int]:
+    """Return what others may do with the files of a folder."""
+    return {file.name: file.stat().st_mode & 0o077 for file in folder.iterdir() if file.is_file()}
+
+
 def conversation(number: int) -> dict[str, Any]:
     """Return a store of one thread with so many items."""
     return {"threads": [thread("t1")], "items": {"t1": [said(f"m{n}", "t1", str(n)) for n in range(number)]}}
@@ -83,13 +94,67 @@ async def test_what_is_read_is_what_was_backed_up(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = put(tmp_path, {"threads": [thread("t1"), thread("t2")]})
-    back_up = run_module.back_up
 
     def and_then_written(source: Path) -> Any:
         result = back_up(source)
         put(tmp_path, {"threads": [thread("t1")]})
         return result
 
-    monkeypatch.setattr(run_module, "back_up", and_then_written)
+    monkeypatch.setattr("migrations_data.run.back_up", and_then_written)
     assert await move(path, url, user="alice") == DONE
     assert list(await stored(url, "alice")) == ["t1", "t2"]
+
+
+async def test_an_import_neither_deletes_nor_overwrites_a_file_of_another(url: str, tmp_path: Path) -> None:
+    path, mine = put(tmp_path, {"threads": [thread("t1")]}), put(tmp_path, "precious", "notes.txt")
+    assert await move(path, url, user="alice", apply=False, rejects=mine) == DONE
+    assert "no list of this command's" in await refusal(path, url, user="alice", rejects=mine)
+    assert "Rejects cannot go into" in await refusal(path, url, user="alice", rejects=path)
+    broken = put(tmp_path, {"threads": [thread("t1"), 7]}, "broken.json")
+    assert "no list" in await refusal(broken, url, user="alice", apply=False, rejects=mine)
+    assert mine.read_text() == "precious"
+    assert path.exists()
+    assert await stored(url, "alice") == {}
+
+
+async def test_a_dry_run_deletes_no_list_of_an_earlier_run(url: str, tmp_path: Path) -> None:
+    path = put(tmp_path, {"threads": [thread("t1"), 7]})
+    listed = path.with_name("store.json.rejects.jsonl")
+    await move(path, url, user="alice", apply=False)
+    put(tmp_path, {"threads": [thread("t1")]})
+    await move(path, url, user="alice", apply=False)
+    assert listed.exists()
+    await move(path, url, user="alice")
+    assert not listed.exists()
+
+
+async def test_saving_the_first_schema_overwrites_only_what_was_saved_before(
+    url: str, empty_database_url: str, tmp_path: Path
+) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.execute((SAMPLES / "first_schema.sql").read_text())
+    await connection.close()
+    mine = put(tmp_path, "precious", "notes.txt")
+    arguments = ["import-schema", empty_database_url, "--database-url", url, "--save"]
+    assert await asyncio.to_thread(main, [*arguments, str(mine)]) == FAILED
+    assert mine.read_text() == "precious"
+    for _ in range(2):
+        assert await asyncio.to_thread(main, [*arguments, str(tmp_path / "saved.json")]) == DONE
+
+
+@pytest.mark.parametrize("kind", ["import-json", "import-sqlite"])
+async def test_files_beside_a_private_store_are_private(url: str, tmp_path: Path, kind: str) -> None:
+    path = put(tmp_path, {"threads": [thread("t1"), 7], "items": {"gone": [said("m", "gone", "secret")]}})
+    if kind == "import-sqlite":
+        path.unlink()
+        with closing(sqlite3.connect(path)) as database, database:
+            database.executescript((SAMPLES / "sample_store.sql").read_text())
+    path.chmod(0o600)
+    old = os.umask(0o022)
+    try:
+        await move(path, url, kind=kind, user="alice")
+    finally:
+        os.umask(old)
+    modes = modes_of(tmp_path)
+    assert len(modes) > 1
+    assert not any(modes.values()), modes
