@@ -55,6 +55,9 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--user-from", metavar="PATH", help="where threads name theirs: metadata.user_id")
     command.add_argument("--apply", action="store_true", help="write; without it nothing is")
     command.add_argument(
+        "--again", action="store_true", help="also if it was brought in before; what was deleted comes back"
+    )
+    command.add_argument(
         "--partial", action="store_true", help="take what is whole of a file that is cut off"
     )
     command.add_argument("--rejects", type=Path, metavar="FILE", help="default: FILE.rejects.jsonl")
@@ -114,6 +117,7 @@ def _order(options: argparse.Namespace, path: Path) -> Order:
         partial=options.partial,
         rejects=options.rejects,
         batch=options.batch,
+        again=options.again,
         zone=zone,
     )
 

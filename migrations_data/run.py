@@ -50,6 +50,8 @@ class Order:
     rejects: Path | None = None
     batch: int = DEFAULT_BATCH
     zone: tzinfo = UTC
+    again: bool = False
+    """Whether to write once more what was brought in before, also what was deleted since."""
 
 
 async def run(order: Order) -> int:
@@ -141,12 +143,12 @@ class _Move:
         move = None
         if not _names_owner(self._path):
             move = _move_id(digest, _rule(order, None))
-            if (state := await self._moves.load(move)) and state.finished_at is not None:
+            if (state := await self._done(move)) is not None:
                 return _was_done(state)
         broken = self._read(stage)
         rule = _rule(order, stage.owner)
         move = move or _move_id(digest, rule)
-        if (state := await self._moves.load(move)) and state.finished_at is not None:
+        if (state := await self._done(move)) is not None:
             return _was_done(state)
         clock = self._check(stage, rule)
         say_what_was_found(stage, broken)
@@ -161,6 +163,11 @@ class _Move:
             say("Nothing is written: this was a dry run. To write: --apply")
             return DONE
         return await self._apply(stage, move)
+
+    async def _done(self, move: str) -> MoveState | None:
+        """Return the state of a move that is finished, and not to be done again."""
+        state = await self._moves.load(move)
+        return None if state is None or state.finished_at is None or self._order.again else state
 
     def _read(self, stage: Stage) -> SourceBroken | None:
         with Progress("read", self._path.stat().st_size, "B") as progress:
@@ -204,6 +211,8 @@ class _Move:
     async def _apply(self, stage: Stage, move: str) -> int:
         order = self._order
         plan, blobs = stage.plan.hexdigest(), self._blobs(stage)
+        if order.again:
+            await self._moves.restart(move)
         state = await self._moves.begin(
             move, kind=order.kind, source=order.path.name, plan=plan, units=stage.units
         )
@@ -244,9 +253,10 @@ class _Move:
             f" Read back and compared: {verdict.threads:,}, {verdict.items:,}, {verdict.attachments:,}."
         )
         if verdict.missing:
-            await self._moves.restart(move)
-            say(f"{counted(verdict.missing, 'record')} are not there. Run this again: it goes on.")
-            return FAILED
+            say(
+                f"Not there any more, as deleted since: {counted(verdict.missing, 'record')}, with all that"
+                f" was in them. Each is in {_lists(self._order)[1]}"
+            )
         rejected = stage.one("SELECT count(*) FROM rejects")
         digest = verdict.digest.hexdigest()
         await self._moves.finish(move, digest=digest, rejected=rejected)
@@ -265,5 +275,9 @@ def _was_done(state: MoveState) -> int:
     say(
         f"This was brought in on {state.finished_at:%Y-%m-%d %H:%M} UTC already, with"
         f" {counted(state.threads, 'thread')} and {counted(state.items, 'item')}. Nothing to do."
+        " To bring back what was deleted since: --again"
     )
+    if state.rejected:
+        say(f"{counted(state.rejected, 'record')} could not be placed then.")
+        return DONE_WITH_REJECTS
     return DONE

@@ -169,7 +169,9 @@ class Verifier:
 
     def _miss(self, line: int, record_id: str, what: str) -> None:
         self._verdict.missing += 1
-        self._stage.problem(line, record_id, f"the {what} is not there")
+        self._stage.problem(
+            line, record_id, f"the {what} is not there any more: deleted since it was written"
+        )
 
     def _compared(self, line: int, record_id: str, what: str, differing: list[str], payload: str) -> None:
         if differing:

@@ -67,16 +67,27 @@ class Writer:
         items, until = _bounded(self._stage.items(after, until), until, lambda unit: len(unit.payload))
         files, until = _bounded(self._stage.files(after, until), until, lambda unit: unit.size or 0)
         threads = self._stage.threads(after, until)
-        missing = {item.thread for item in items} - {thread.n for thread in threads}
-        threads += self._stage.threads_numbered(missing)
-        owners = {thread.n: thread for thread in threads}
+        # A thread is made only by the batch that has its own unit: deleted since then, it stays deleted.
+        earlier = {item.thread for item in items} - {thread.n for thread in threads}
+        continued = next(iter(self._stage.threads_numbered(earlier)), None)
+        owners = {thread.n: thread for thread in [*threads, *([continued] if continued else [])]}
         return MovedBatch(
             after,
             until,
             [_thread(thread) for thread in threads],
             [_item(owners[item.thread], item) for item in items],
             [self._file(file) for file in files],
+            continued and _thread(continued),
+            self._threads_before(after, files),
         )
+
+    def _threads_before(self, after: int, files: list[FileUnit]) -> list[tuple[str, str]]:
+        """Return owner and id of the threads of some attachments that have their unit in earlier batches."""
+        keys = {(file.owner, file.thread_id) for file in files if file.thread_id is not None}
+        known = "SELECT count(*) FROM threads WHERE owner = ? AND id = ? AND n <= ?"
+        return [
+            (owner, thread) for owner, thread in sorted(keys) if self._stage.one(known, owner, thread, after)
+        ]
 
     def _file(self, unit: FileUnit) -> MovedFile:
         # Without a key it has no bytes of ours, and the sweep of unsent uploads leaves it alone.
@@ -118,6 +129,9 @@ class Writer:
         for thread in self._stage.threads(batch.after, batch.until):
             self._stage.reject(thread.line, thread.id, reason, thread.payload)
             self._stage.leave_out("threads", thread.n)
+            for item in list(self._stage.items_of(thread.n)):
+                self._stage.reject(item.line, item.id, "its thread is not taken", item.payload)
+                self._stage.leave_out("items", item.n)
 
 
 def _is_about_values(error: StatementFailed) -> bool:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     exists,
     func,
     literal_column,
+    null,
     select,
     tuple_,
     update,
@@ -37,6 +38,7 @@ from app.repositories.given import (
     ITEM_COLUMNS,
     TEXT,
     THREAD_COLUMNS,
+    TIME,
     Columns,
     arrays_of,
     given_rows,
@@ -62,7 +64,7 @@ class MovedThread:
 
 @dataclass(frozen=True, slots=True)
 class MovedItem:
-    """An item to be written; its thread is in the same batch, or was in an earlier one."""
+    """An item to be written; its thread is in the same batch, or is the one that the batch continues."""
 
     user_id: str
     thread_id: str
@@ -98,6 +100,10 @@ class MovedBatch:
     threads: Sequence[MovedThread] = ()
     items: Sequence[MovedItem] = ()
     files: Sequence[MovedFile] = ()
+    continued: MovedThread | None = None
+    """The thread of an earlier batch whose items go on in this one; not written if it was deleted since."""
+    threads_before: Sequence[tuple[str, str]] = ()
+    """Owner and id of threads of earlier batches that attachments of this one belong to."""
 
 
 class MoveState(NamedTuple):
@@ -124,6 +130,8 @@ _ITEM_COLUMNS = _OF_OWNER | ITEM_COLUMNS
 _FILE_COLUMNS = _OF_OWNER | ATTACHMENT_COLUMNS
 _MOVE: ColumnElement[str] = bindparam("move", type_=Text)
 _UNTIL: ColumnElement[int] = bindparam("until", type_=BigInteger)
+_OF_USER: ColumnElement[str] = bindparam("of_user", type_=Text)
+_OF_THREAD: ColumnElement[str] = bindparam("of_thread", type_=Text)
 
 
 def _step() -> CTE:
@@ -176,7 +184,8 @@ def _write() -> Select[*tuple[Any, ...]]:
     new_items = select(given, number.label("number")).where(~known).cte("new_items")
     key = (new_items.c.user_id, new_items.c.thread_id)
     more = select(*key, func.count().label("more")).group_by(*key).cte("more")
-    threads = _threads(more, step)
+    made = _threads(more, step)
+    threads = select(made).union_all(select(_continued(more))).cte("threads")
     items = _items(new_items, more, threads)
     files, bound = _files(step)
     is_new = select(func.count()).where(threads.c.is_new).scalar_subquery()
@@ -221,7 +230,26 @@ def _threads(more: CTE, step: CTE) -> CTE:
             # No transaction has put its mark on a row that was just made.
             literal_column("chat_threads.xmax = 0").label("is_new"),
         )
-        .cte("threads")
+        .cte("made")
+    )
+
+
+def _continued(more: CTE) -> CTE:
+    """Make room in a thread of an earlier batch; deleted since, it stays so, and its items find no place."""
+    number = (
+        select(more.c.more)
+        .where(more.c.user_id == _OF_USER, more.c.thread_id == _OF_THREAD)
+        .scalar_subquery()
+    )
+    return (
+        update(Thread)
+        .where(Thread.user_id == _OF_USER, Thread.id == _OF_THREAD, number > literal_column("0"))
+        .values(
+            last_position=Thread.last_position + number,
+            active_at=func.greatest(Thread.active_at, bindparam("of_active", type_=TIME)),
+        )
+        .returning(Thread.user_id, Thread.id, Thread.last_position, literal_column("false").label("is_new"))
+        .cte("continued")
     )
 
 
@@ -245,9 +273,14 @@ def _items(new_items: CTE, more: CTE, threads: CTE) -> CTE:
 def _files(step: CTE) -> tuple[CTE, CTE]:
     key: ColumnElement[Any] = Attachment.__table__.c.file_key
     owner: ColumnElement[Any] = Attachment.__table__.c.user_id
+    given = _taken("files", _FILE_COLUMNS, step)
+    before = _wanted("before_owner", "before_thread")
+    of_thread = (given.c.user_id, given.c.thread_id)
+    was_before = exists(select(_ONE).select_from(before).where(tuple_(*before.c) == tuple_(*of_thread)))
+    rows = select(given).where(given.c.thread_id.is_(None) | ~was_before | _there(Thread, of_thread, given))
     files = (
         insert(Attachment)
-        .from_select([*_FILE_COLUMNS], select(_taken("files", _FILE_COLUMNS, step)), include_defaults=False)
+        .from_select([*_FILE_COLUMNS], rows, include_defaults=False)
         .on_conflict_do_nothing(index_elements=[Attachment.user_id, Attachment.id])
         .returning(owner.label("owner"), key.label("key"))
         .cte("files")
@@ -259,6 +292,11 @@ def _files(step: CTE) -> tuple[CTE, CTE]:
         .cte("bound")
     )
     return files, bound
+
+
+def _wanted(*columns: str) -> Any:
+    arrays = [bindparam(f"{column}s", type_=ARRAY(Text)) for column in columns]
+    return func.unnest(*arrays).table_valued(*columns, name="wanted").render_derived()
 
 
 WRITE = Statement("moves.write", _write())
@@ -290,17 +328,21 @@ FINISH = Statement(
         rejected=bindparam("rejected_", type_=BigInteger),
     ),
 )
+_ZERO: ColumnElement[Any] = literal_column("0")
 RESTART = Statement(
     "moves.restart",
     update(DataMove)
-    .where(DataMove.id == _MOVE, DataMove.finished_at.is_(None))
-    .values(position=literal_column("0")),
+    .where(DataMove.id == _MOVE, DataMove.finished_at.is_not(None))
+    .values(
+        position=_ZERO,
+        threads=_ZERO,
+        items=_ZERO,
+        attachments=_ZERO,
+        rejected=_ZERO,
+        digest=null(),
+        finished_at=null(),
+    ),
 )
-
-
-def _wanted(*columns: str) -> Any:
-    arrays = [bindparam(f"{column}s", type_=ARRAY(Text)) for column in columns]
-    return func.unnest(*arrays).table_valued(*columns, name="wanted").render_derived()
 
 
 def _find_threads() -> Statement:
@@ -368,6 +410,11 @@ class MoveRepository:
             move=move,
             after=batch.after,
             until=batch.until,
+            of_user=batch.continued and batch.continued.user_id,
+            of_thread=batch.continued and batch.continued.id,
+            of_active=batch.continued and batch.continued.active_at,
+            before_owners=[owner for owner, _ in batch.threads_before],
+            before_threads=[thread for _, thread in batch.threads_before],
             **arrays_of("threads", _THREAD_COLUMNS, batch.threads),
             **arrays_of("items", _ITEM_COLUMNS, batch.items),
             **arrays_of("files", _FILE_COLUMNS, batch.files),
@@ -380,7 +427,7 @@ class MoveRepository:
         await self._database.write(FINISH, move=move, digest_=digest, rejected_=rejected)
 
     async def restart(self, move: str) -> None:
-        """Have a move write all of its units again; those that are here stay as they are."""
+        """Have a finished move write all of its units again; those that are here stay as they are."""
         await self._database.write(RESTART, move=move)
 
     async def announce(self, owner: str, file_keys: Sequence[str]) -> None:

@@ -365,7 +365,7 @@ async def test_the_store_of_the_samples(url: str, tmp_path: Path) -> None:
     assert (reject["line"], reject["id"]) == (3, "msg_3")
     assert len((await rows_of(url, "chat_attachments"))["chat_attachments"]) == 1
     before = await rows_of(url)
-    assert await move(path, url, kind="import-sqlite", user_from="user_id") == DONE
+    assert await move(path, url, kind="import-sqlite", user_from="user_id") == DONE_WITH_REJECTS
     assert await rows_of(url) == before
 
 
@@ -385,7 +385,7 @@ async def test_the_first_schema(
     assert texts == ["Hello", "Hi", "Whole"]
     assert [one["id"] for one in beside(saved, "rejects")] == ["thr_2", "thr_2"]
     before = await rows_of(url)
-    assert await asyncio.to_thread(main, [*arguments, "--apply"]) == DONE
+    assert await asyncio.to_thread(main, [*arguments, "--apply"]) == DONE_WITH_REJECTS
     assert await rows_of(url) == before
 
 
@@ -440,7 +440,7 @@ async def test_verification_sees_what_is_not_as_it_was_written(
     assert "Everything is there" not in capsys.readouterr().out
 
 
-async def test_what_verification_misses_is_written_by_the_next_run(
+async def test_what_verification_misses_counts_as_deleted_and_is_told(
     url: str, sample: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = MoveRepository.write
@@ -451,8 +451,9 @@ async def test_what_verification_misses_is_written_by_the_next_run(
     path = sample("by_id.json")
     with monkeypatch.context() as patched:
         patched.setattr(MoveRepository, "write", forgetful)
-        assert await move(path, url, user="alice") == FAILED
-    assert await move(path, url, user="alice") == DONE
+        assert await move(path, url, user="alice") == DONE
+    assert {one["id"] for one in beside(path, "report")} >= {"msg_1", "msg_2"}
+    assert await move(path, url, user="alice", again=True) == DONE
     assert len((await stored(url, "alice"))["thr_a1b2c3d4"][1]) == 2
 
 

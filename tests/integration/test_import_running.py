@@ -15,9 +15,11 @@ import pytest_asyncio
 
 from app.cli import main
 from app.database import create_engine
+from app.repositories.moves import MovedBatch, MoveRepository
 from app.stores import NeonChatKitStore
 from migrations_data.backup import back_up
-from migrations_data.run import DONE, FAILED
+from migrations_data.run import DONE, DONE_WITH_REJECTS, FAILED
+from migrations_data.verify import Verifier
 from tests.support.moves import move, refusal, stored
 from tests.support.owners import Owner
 
@@ -158,3 +160,69 @@ async def test_files_beside_a_private_store_are_private(url: str, tmp_path: Path
     modes = modes_of(tmp_path)
     assert len(modes) > 1
     assert not any(modes.values()), modes
+
+
+async def killed_before_verifying(path: Path, url: str, monkeypatch: pytest.MonkeyPatch, **more: Any) -> None:
+    async def killed(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Verifier, "verify", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await move(path, url, user="alice", **more)
+
+
+async def test_what_is_deleted_before_an_import_is_finished_is_not_brought_back(
+    url: str, tmp_path: Path, store: NeonChatKitStore[Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(tmp_path, {"threads": [thread("t1"), thread("t2")]})
+    await killed_before_verifying(path, url, monkeypatch)
+    await store.delete_thread("t1", Owner("alice"))
+    assert await move(path, url, user="alice") == DONE
+    assert list(await stored(url, "alice")) == ["t2"]
+
+
+async def test_who_was_erased_is_not_brought_back_by_going_on(
+    url: str, tmp_path: Path, store: NeonChatKitStore[Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(tmp_path, {"threads": [thread("t1", user_id="alice"), thread("t2", user_id="bob")]})
+    await killed_before_verifying(path, url, monkeypatch, user_from="user_id")
+    await store.delete_everything(Owner("alice"))
+    assert await move(path, url, user="alice", user_from="user_id") == DONE
+    assert await stored(url, "alice") == {}
+    assert list(await stored(url, "bob")) == ["t2"]
+
+
+async def test_a_thread_deleted_between_two_batches_is_not_brought_back_by_half(
+    url: str, tmp_path: Path, store: NeonChatKitStore[Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, write, calls = put(tmp_path, conversation(4)), MoveRepository.write, []
+
+    async def slow(self: MoveRepository, ledger: str, batch: MovedBatch) -> Any:
+        if len(calls) == 1:
+            await store.delete_thread("t1", Owner("alice"))
+        calls.append(batch)
+        return await write(self, ledger, batch)
+
+    monkeypatch.setattr(MoveRepository, "write", slow)
+    assert await move(path, url, user="alice", batch=3) == DONE
+    assert await stored(url, "alice") == {}
+
+
+async def test_an_import_is_repeated_when_that_is_wanted(
+    url: str, tmp_path: Path, store: NeonChatKitStore[Owner], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = put(tmp_path, conversation(2))
+    await move(path, url, user="alice")
+    await store.delete_everything(Owner("alice"))
+    assert await move(path, url, user="alice") == DONE
+    assert "--again" in capsys.readouterr().out
+    assert await stored(url, "alice") == {}
+    assert await move(path, url, user="alice", again=True) == DONE
+    assert len((await stored(url, "alice"))["t1"][1]) == 2
+
+
+async def test_a_finished_import_with_rejects_says_so_each_time(url: str, tmp_path: Path) -> None:
+    path = put(tmp_path, {"threads": [thread("t1"), 7]})
+    for _ in range(2):
+        assert await move(path, url, user="alice") == DONE_WITH_REJECTS
