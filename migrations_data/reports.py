@@ -32,8 +32,11 @@ _PROBLEM = _List(
 
 
 def say(text: str = "", *, to: IO[str] | None = None) -> None:
-    """Print a line."""
-    print(text, file=to or sys.stdout, flush=True)
+    """Print a line; what a terminal would obey, or cannot show, is escaped."""
+    stream = to or sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    print(shown.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
 def counted(number: int, what: str) -> str:

@@ -33,6 +33,7 @@ DEFAULT_BATCH = 1000
 _RETRY_SECONDS = 60.0
 _CONNECTIONS = 5
 _HEAD_BYTES = 4096
+_PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ async def run(order: Order) -> int:
     """
     if not order.path.is_file():
         raise MoveRefused(f"There is no file {order.path}.")
+    _check_kind(order.path)
     _check_lists(order)
     if not _names_owner(order.path):
         _rule(order, None)
@@ -87,6 +89,15 @@ async def check_schema(database: Database) -> None:
         ) from None
     if not current:
         raise MoveRefused("The database does not have this release's schema. First run: alembic upgrade head")
+
+
+def _check_kind(path: Path) -> None:
+    """Raise MoveRefused for a file that has to be unpacked."""
+    with path.open("rb") as file:
+        begins = file.read(max(map(len, _PACKED)))
+    for magic, name in _PACKED.items():
+        if begins.startswith(magic):
+            raise MoveRefused(f"{path.name} is compressed ({name}). Unpack it, then import what is in it.")
 
 
 def _lists(order: Order) -> tuple[Path, Path]:

@@ -1,9 +1,11 @@
 """How an import runs: what it reads, what it leaves alone, and how it goes on."""
 
 import asyncio
+import gzip
 import json
 import os
 import sqlite3
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +22,7 @@ from app.stores import NeonChatKitStore
 from migrations_data.backup import back_up
 from migrations_data.run import DONE, DONE_WITH_REJECTS, FAILED
 from migrations_data.verify import Verifier
+from tests.support.exports import run as command
 from tests.support.moves import move, refusal, stored
 from tests.support.owners import Owner
 
@@ -226,3 +229,32 @@ async def test_a_finished_import_with_rejects_says_so_each_time(url: str, tmp_pa
     path = put(tmp_path, {"threads": [thread("t1"), 7]})
     for _ in range(2):
         assert await move(path, url, user="alice") == DONE_WITH_REJECTS
+
+
+async def test_ids_cannot_command_the_terminal(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = put(tmp_path, {"threads": {"t\x1b]0;owned\x07": {"status": "\x1b[2J"}}})
+    await move(path, url, user="alice")
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "\x07" not in said
+    assert "\\x1b]0;owned" in said
+
+
+async def test_a_terminal_of_another_encoding_ends_no_import(url: str, tmp_path: Path) -> None:
+    path = put(tmp_path, {"threads": [thread("t1")]})
+    options = {"DATABASE_URL": url, "PYTHONIOENCODING": "latin-1"}
+    ran = await command("import-json", str(path), "--user", "alice", "--apply", **options)
+    assert ran.status == DONE, ran.errors
+
+
+@pytest.mark.parametrize("name", ["gzip", "zip"])
+async def test_a_compressed_store_is_refused_in_words_that_help(url: str, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "store.json"
+    if name == "gzip":
+        path.write_bytes(gzip.compress(b'{"threads": []}'))
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("store.json", "{}")
+    assert f"compressed ({name})" in await refusal(path, url, user="alice")
