@@ -143,8 +143,10 @@ class Verifier:
         context = Owner(unit.owner)
         try:
             loaded = await self._store.load_attachment(unit.id, context)
-            has_bytes = await self._has_bytes(unit, context)
-        except (NotFoundError, RecordNotFound):
+            row = await self._moves.file(unit.owner, unit.id)
+        except NotFoundError:
+            row = None
+        if row is None:
             self._miss(unit.line, unit.id, "attachment")
             return
         self._verdict.attachments += 1
@@ -152,19 +154,24 @@ class Verifier:
         text = stored.text if stored else ""
         self._verdict.digest.file(unit._replace(payload=text))
         differing = [] if text == unit.payload else ["payload"]
-        self._compared(
-            unit.line, unit.id, "attachment", differing + ([] if has_bytes else ["bytes"]), unit.payload
-        )
+        wanted = (("thread", unit.thread_id), ("item", unit.item_id), ("size", unit.size))
+        differing += [name for (name, one), other in zip(wanted, row, strict=True) if one != other]
+        if not await self._has_bytes(unit, context):
+            differing.append("bytes")
+        self._compared(unit.line, unit.id, "attachment", differing, unit.payload)
 
     async def _has_bytes(self, unit: FileUnit, context: Owner) -> bool:
         """Tell whether the bytes that the source had are there."""
         content = self._stage.bytes_of(unit.raw)
         if content is None or self._blobs is None:
             return True
-        file = await self._store.load_file(unit.id, context)
         there = hashlib.sha256()
-        async for chunk in await self._blobs.stream(file.file_key):
-            there.update(chunk)
+        try:
+            file = await self._store.load_file(unit.id, context)
+            async for chunk in await self._blobs.stream(file.file_key):
+                there.update(chunk)
+        except (NotFoundError, RecordNotFound):
+            return False
         return there.digest() == hashlib.sha256(content).digest()
 
     def _miss(self, line: int, record_id: str, what: str) -> None:

@@ -372,6 +372,12 @@ def _find_items() -> Statement:
 
 THREADS = _find_threads()
 ITEMS = _find_items()
+FILE = Statement(
+    "moves.file",
+    select(Attachment.thread_id, Attachment.item_id, Attachment.size).where(
+        Attachment.user_id == bindparam("owner", type_=Text), Attachment.id == bindparam("file", type_=Text)
+    ),
+)
 
 
 class MoveRepository:
@@ -437,6 +443,11 @@ class MoveRepository:
     async def threads(self, keys: Sequence[tuple[str, str]]) -> list[asyncpg.Record]:
         """Return the rows of these owners' threads, columns as in MovedThread."""
         return await self._database.read(THREADS, owners=[o for o, _ in keys], threads=[t for _, t in keys])
+
+    async def file(self, owner: str, file_id: str) -> asyncpg.Record | None:
+        """Return thread, item and size of an attachment, None if it is not there."""
+        rows = await self._database.read(FILE, owner=owner, file=file_id)
+        return rows[0] if rows else None
 
     async def items(self, keys: Sequence[tuple[str, str, str]]) -> list[asyncpg.Record]:
         """Return owner, thread, id, type, feedback and time of some items."""

@@ -23,7 +23,7 @@ from migrations_data.backup import back_up
 from migrations_data.run import DONE, DONE_WITH_REJECTS, FAILED
 from migrations_data.verify import Verifier
 from tests.support.exports import run as command
-from tests.support.moves import move, refusal, stored
+from tests.support.moves import lines_of, move, refusal, stored
 from tests.support.owners import Owner
 
 SAMPLES = Path(__file__).parents[2] / "migrations_data" / "samples"
@@ -199,7 +199,8 @@ async def test_who_was_erased_is_not_brought_back_by_going_on(
 async def test_a_thread_deleted_between_two_batches_is_not_brought_back_by_half(
     url: str, tmp_path: Path, store: NeonChatKitStore[Owner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, write, calls = put(tmp_path, conversation(4)), MoveRepository.write, []
+    path, write = put(tmp_path, conversation(4)), MoveRepository.write
+    calls: list[MovedBatch] = []
 
     async def slow(self: MoveRepository, ledger: str, batch: MovedBatch) -> Any:
         if len(calls) == 1:
@@ -258,3 +259,17 @@ async def test_a_compressed_store_is_refused_in_words_that_help(url: str, tmp_pa
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("store.json", "{}")
     assert f"compressed ({name})" in await refusal(path, url, user="alice")
+
+
+async def test_an_attachment_without_the_bytes_that_the_source_has_is_told(url: str, tmp_path: Path) -> None:
+    content = json.loads((SAMPLES / "export.json").read_text())
+    without = json.loads((SAMPLES / "export.json").read_text())
+    for one in without["attachments"]:
+        one["bytes"] = None
+    await move(put(tmp_path, without, "without.json"), url, user="alice")
+    content["attachments"][0]["thread_id"] = "thr_other"
+    path = put(tmp_path, content, "with.json")
+    assert await move(path, url, user="alice") == DONE_WITH_REJECTS
+    (reject,) = lines_of(path.with_name("with.json.rejects.jsonl"))
+    assert "thread" in reject["reason"]
+    assert "bytes" in reject["reason"]
