@@ -265,8 +265,8 @@ class _Move:
         )
         if verdict.missing:
             say(
-                f"Not there any more, as deleted since: {counted(verdict.missing, 'record')}, with all that"
-                f" was in them. Each is in {_lists(self._order)[1]}"
+                f"Not there any more: {counted(verdict.missing, 'record')}, with all that was in them. Were"
+                f" they not deleted meanwhile, --again brings them in. Each is in {_lists(self._order)[1]}"
             )
         rejected = stage.one("SELECT count(*) FROM rejects")
         digest = verdict.digest.hexdigest()
@@ -275,7 +275,8 @@ class _Move:
             say(f"Everything is there as it was read; digest {digest[:12]}….")
         if rejected:
             say(f"{counted(rejected, 'record')} could not be placed, see above.")
-        return DONE_WITH_REJECTS if rejected else DONE
+        # Whether its owner deleted it, or it was never there, only a person can tell.
+        return DONE_WITH_REJECTS if rejected or verdict.missing else DONE
 
 
 def _move_id(digest: str, rule: OwnerRule) -> str:

@@ -440,7 +440,7 @@ async def test_verification_sees_what_is_not_as_it_was_written(
     assert "Everything is there" not in capsys.readouterr().out
 
 
-async def test_what_verification_misses_counts_as_deleted_and_is_told(
+async def test_what_verification_misses_is_told_and_brought_in_again_when_asked_for(
     url: str, sample: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = MoveRepository.write
@@ -451,7 +451,7 @@ async def test_what_verification_misses_counts_as_deleted_and_is_told(
     path = sample("by_id.json")
     with monkeypatch.context() as patched:
         patched.setattr(MoveRepository, "write", forgetful)
-        assert await move(path, url, user="alice") == DONE
+        assert await move(path, url, user="alice") == DONE_WITH_REJECTS
     assert {one["id"] for one in beside(path, "report")} >= {"msg_1", "msg_2"}
     assert await move(path, url, user="alice", again=True) == DONE
     assert len((await stored(url, "alice"))["thr_a1b2c3d4"][1]) == 2
