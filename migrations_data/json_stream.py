@@ -114,6 +114,9 @@ class JsonStream:
                 return Value(line, value, self._json.compact(value, text))
             except NotJson as error:
                 problem = str(error)
+            except RecursionError:
+                # Writing takes a deeper stack than reading did.
+                problem = "it is nested too deeply"
         return Value(line, None, text, problem)
 
     def verbatim(self) -> Value:
