@@ -194,7 +194,16 @@ def end(running: Callable[[], dict[int, bool]]) -> None:
 
 
 def _gone(pids: set[int], running: Callable[[], dict[int, bool]]) -> bool:
-    return pids.isdisjoint(running())
+    return pids.isdisjoint(running()) and not any(_is_dying(pid) for pid in pids)
+
+
+def _is_dying(pid: int) -> bool:
+    """A process gives back its memory, and its command line with it, a while before it is gone."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        return state not in "ZX" and not Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def wait_until(condition: Callable[[], bool], patience: float) -> bool:

@@ -280,6 +280,18 @@ def test_worker_that_outlives_its_killed_server_is_ended(directory: Path) -> Non
         assert ask(server.url, "SELECT 1") == 1
 
 
+def test_process_that_still_gives_back_its_memory_has_not_ended() -> None:
+    hold = "held = b'x' * (1 << 29); print(len(held), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        shown = Path(f"/proc/{process.pid}/cmdline")
+        end(lambda: {process.pid: False} if shown.read_bytes() else {})
+        assert not lives(process.pid)
+
+
 def test_orphaned_server_is_stopped_properly_and_replaced(directory: Path, tmp_path: Path) -> None:
     with owner(directory, environment=tools(tmp_path / "bin", "unshare")) as (process, url):
         ask(url, KEEP)
