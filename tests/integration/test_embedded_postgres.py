@@ -282,7 +282,7 @@ def test_worker_that_outlives_its_killed_server_is_ended(directory: Path) -> Non
 
 def test_process_that_still_gives_back_its_memory_has_not_ended() -> None:
     hold = "held = b'x' * (1 << 29); print(len(held), flush=True); input()"
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - this Python, without a shell
         [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout
