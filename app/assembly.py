@@ -103,6 +103,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
             settings.redis_url,
         ),
         live=live,
+        has_demo_users=demo is not None,
     )
 
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 
-from app.api import attachments, chatkit, docs, events, export, feedback, health, me, threads, turns
+from app.api import attachments, chatkit, docs, events, export, feedback, health, me, policy, threads, turns
 from app.api.auth_proxy import auth_proxy_router
 from app.api.demo import demo_router
 from app.api.errors import add_error_handlers
@@ -29,6 +29,7 @@ _ROUTERS = (
     events.router,
     feedback.router,
     attachments.router,
+    policy.router,
     me.router,
     export.router,
     health.router,

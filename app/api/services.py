@@ -55,6 +55,8 @@ class Services:
     leases: LeaseKeeper
     limits: RateLimits
     live: Live
+    has_demo_users: bool
+    """Whether one can be signed in without a password; in the demo only."""
 
     async def start(self) -> None:
         """Connect, as far as others answer; begin what runs in the background."""
