@@ -1,0 +1,305 @@
+import { ServerConnection } from "./connection/connection";
+import type { Chat, ChatState, Person } from "./contract";
+import { browser, type Environment } from "./environment";
+import { Identity, isSilence } from "./identity/identity";
+import type { Who } from "./identity/who";
+import { DatabaseShelf } from "./outbox/database";
+import { MemoryShelf } from "./outbox/shelf";
+import { Pauses } from "./pause";
+import { Api } from "./protocol/api";
+import { Failure, problemOf } from "./protocol/failure";
+import { Http, NOBODY } from "./protocol/http";
+import { Session } from "./session";
+import { Publisher } from "./state/publisher";
+import { Tabs } from "./tabs";
+import { show } from "./view";
+
+export interface ChatOptions extends Partial<Environment> {
+  /** Where the API is; empty for the origin of the page. */
+  readonly base?: string;
+}
+
+const NAME = "chatkit-neon";
+const AGAIN_MS = 3_000;
+
+export function createChat({ base = "", ...own }: ChatOptions = {}): Chat {
+  return new BrowserChat({ ...browser(), ...own }, base.replace(/\/+$/, ""));
+}
+
+class BrowserChat implements Chat {
+  readonly #name: string;
+  readonly #connection: ServerConnection;
+  readonly #identity: Identity;
+  readonly #shelf: DatabaseShelf | null;
+  readonly #memory = new MemoryShelf();
+  readonly #publisher: Publisher<ChatState>;
+  readonly #tabs: Tabs<{ readonly kind: "identity" }>;
+  readonly #pauses: Pauses;
+  readonly #end = new AbortController();
+  #who: Who;
+  #session: Session;
+  #finding: Promise<void> | null = null;
+
+  constructor(
+    private readonly env: Environment,
+    private readonly base: string,
+  ) {
+    this.#name = base === "" ? NAME : `${NAME}@${base}`;
+    this.#pauses = new Pauses(env);
+    this.#connection = new ServerConnection(env, base, () => this.#connectionChanged());
+    const nobody = new Http(env, base, NOBODY, this.#connection.heard);
+    this.#identity = new Identity(env, nobody, this.#name, isElsewhere(base));
+    this.#shelf = env.indexedDB && new DatabaseShelf(env.indexedDB, this.#name, env);
+    this.#tabs = new Tabs(env, this.#name, () => void this.#anotherTabChangedWho());
+    this.#who = this.#identity.remembered();
+    this.#session = this.#sessionOf(this.#who);
+    this.#publisher = new Publisher(env, (old) =>
+      show(old, {
+        session: this.#session,
+        person: this.#person(),
+        connection: this.#connection.state,
+        policy: this.#identity.policy,
+      }),
+    );
+  }
+
+  readonly getState = (): ChatState => this.#publisher.state;
+
+  readonly subscribe = (changed: () => void): (() => void) => this.#publisher.subscribe(changed);
+
+  async start(): Promise<void> {
+    await this.#session.begin();
+    this.#publisher.tell();
+    await this.#find();
+  }
+
+  close(): void {
+    this.#end.abort();
+    this.#session.close();
+    this.#connection.close();
+    this.#tabs.close();
+    this.#publisher.close();
+  }
+
+  newThread(): void {
+    this.#session.newThread();
+    this.#publisher.tell();
+  }
+
+  openThread(key: string): Promise<void> {
+    return this.#do(this.#session.openThread(key));
+  }
+
+  loadMoreThreads(): Promise<void> {
+    return this.#do(this.#session.loadMoreThreads());
+  }
+
+  loadOlder(): Promise<void> {
+    return this.#do(this.#session.loadOlder());
+  }
+
+  renameThread(key: string, title: string): Promise<void> {
+    return this.#do(this.#session.rename(key, title));
+  }
+
+  deleteThread(key: string): Promise<void> {
+    return this.#do(this.#session.deleteThread(key));
+  }
+
+  send(text: string): Promise<void> {
+    if (text.trim() === "") return Promise.resolve();
+    if (!this.#mayChat)
+      return Promise.reject(problemOf(new Failure("Please sign in to chat.", "unauthorized")));
+    return this.#do(this.#session.send(text));
+  }
+
+  retry(): void {
+    this.#pauses.wake();
+    this.#session.retry();
+  }
+
+  takeBack(entryKey: string): Promise<string> {
+    return this.#do(this.#session.takeBack(entryKey));
+  }
+
+  stop(): Promise<void> {
+    return this.#do(this.#session.stop());
+  }
+
+  join(entryKey: string): Promise<void> {
+    return this.#do(this.#session.join(entryKey));
+  }
+
+  regenerate(): Promise<void> {
+    return this.#do(this.#session.regenerate());
+  }
+
+  deleteEntry(entryKey: string): Promise<void> {
+    return this.#do(this.#session.deleteEntry(entryKey));
+  }
+
+  rate(entryKey: string, opinion: "positive" | "negative"): Promise<void> {
+    return this.#do(this.#session.rate(entryKey, opinion));
+  }
+
+  signIn(email: string, password: string): Promise<void> {
+    return this.#do(this.#enter(() => this.#identity.signIn(email, password)));
+  }
+
+  signUp(email: string, password: string): Promise<void> {
+    return this.#do(this.#enter(() => this.#identity.signUp(email, password)));
+  }
+
+  signInAs(demoUser: string): Promise<void> {
+    return this.#do(this.#enter(() => this.#identity.signInAs(demoUser)));
+  }
+
+  signOut(): Promise<void> {
+    const who = this.#who;
+    if (who.kind !== "account") return Promise.resolve();
+    return this.#do(
+      this.#identity.signOut(who.way).then((visitor) => {
+        this.#tabs.tell({ kind: "identity" });
+        return this.#become(visitor);
+      }),
+    );
+  }
+
+  /** Shows at once what a person did, and says in words what went wrong with it. */
+  async #do<T>(deed: Promise<T>): Promise<T> {
+    this.#publisher.tell();
+    try {
+      return await deed;
+    } catch (error) {
+      throw problemOf(error);
+    } finally {
+      this.#publisher.tell();
+    }
+  }
+
+  get #mayChat(): boolean {
+    return this.#who.kind === "account" || this.#identity.policy.anonymous !== "deny";
+  }
+
+  #person(): Person {
+    const { known, ways, policy } = this.#identity;
+    const who = this.#who;
+    if (who.kind === "account") return { kind: "account", id: who.id, name: who.name, ways };
+    if (!known) return { kind: "unknown" };
+    return { kind: "visitor", kept: policy.anonymous === "persist", mayChat: this.#mayChat, ways };
+  }
+
+  #sessionOf(who: Who): Session {
+    return new Session({
+      env: this.env,
+      name: this.#name,
+      owner: who.owner,
+      api: this.#apiOf(who),
+      connection: this.#connection,
+      policy: () => this.#identity.policy,
+      shelf: this.#shelf,
+      memory: this.#memory,
+      changed: () => this.#publisher.changed(),
+    });
+  }
+
+  #apiOf(who: Who): Api {
+    const credentials = this.#identity.credentials(who, () => void this.#find());
+    return new Api(new Http(this.env, this.base, credentials, this.#connection.heard), this.env);
+  }
+
+  /** Finds out who is here; while nobody can be asked, whoever was here last is taken to be. */
+  #find(): Promise<void> {
+    this.#finding ??= this.#ask().finally(() => {
+      this.#finding = null;
+    });
+    return this.#finding;
+  }
+
+  async #ask(): Promise<void> {
+    try {
+      await this.#become(await this.#identity.find());
+    } catch (error) {
+      if (!isSilence(error) || this.#end.signal.aborted) throw error;
+      void this.#askAgain();
+    }
+  }
+
+  async #askAgain(): Promise<void> {
+    await this.#pauses.wait(AGAIN_MS * (0.5 + this.env.random()), this.#end.signal);
+    await this.#connection.online(this.#end.signal);
+    if (!this.#end.signal.aborted) await this.#find();
+  }
+
+  async #enter(sign: () => Promise<Who>): Promise<void> {
+    const before = this.#who;
+    const who = await sign();
+    if (before.kind === "visitor" && who.kind === "account") {
+      this.#identity.handover = { visitor: before.owner, account: who.owner };
+    }
+    this.#tabs.tell({ kind: "identity" });
+    await this.#become(who);
+  }
+
+  async #become(who: Who): Promise<void> {
+    if (this.#end.signal.aborted) return;
+    if (who.owner !== this.#who.owner || this.#session.closed) {
+      // Nothing of one person's is sent, shown or noted in the name of the next.
+      this.#session.close();
+      this.#session = this.#sessionOf(who);
+      this.#who = who;
+      await this.#session.begin();
+    }
+    this.#who = who;
+    this.#publisher.tell();
+    await this.#goOn();
+  }
+
+  async #goOn(): Promise<void> {
+    if (!this.#mayChat || !this.#identity.known) return;
+    const session = this.#session;
+    await this.#takeOver(session);
+    if (this.#who.kind === "account") await session.goOn();
+    else await this.#oneByOne(() => session.goOn());
+    this.#publisher.tell();
+  }
+
+  /** Two tabs that begin at once would be two visitors. */
+  async #oneByOne(work: () => Promise<void>): Promise<void> {
+    if (this.env.locks === null) await work();
+    else await this.env.locks.request(`${this.#name}:first`, work);
+  }
+
+  /** Makes what was said as a visitor the account's, and what was typed and not sent as well. */
+  async #takeOver(session: Session): Promise<void> {
+    const { handover } = this.#identity;
+    if (handover === null || this.#who.kind !== "account" || handover.account !== this.#who.owner) return;
+    const credentials = this.#identity.claiming(this.#identity.credentials(this.#who, () => {}));
+    const api = new Api(new Http(this.env, this.base, credentials, this.#connection.heard), this.env);
+    try {
+      await api.claim();
+    } catch (error) {
+      // What cannot be claimed is not there any more; all else is tried again when the server is back.
+      if (isSilence(error) || (error instanceof Failure && error.kind === "unauthorized")) return;
+    }
+    await session.outbox.takeOver(handover.visitor);
+    this.#identity.visitorIsGone();
+    this.#identity.handover = null;
+  }
+
+  async #anotherTabChangedWho(): Promise<void> {
+    this.#session.close();
+    await this.#find();
+  }
+
+  #connectionChanged(): void {
+    this.#publisher.changed();
+    if (this.#connection.state.kind !== "online") return;
+    if (this.#identity.known) void this.#goOn();
+    else this.#pauses.wake();
+  }
+}
+
+function isElsewhere(base: string): boolean {
+  return base !== "" && "location" in globalThis && new URL(base, location.href).origin !== location.origin;
+}

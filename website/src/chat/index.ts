@@ -1,0 +1,2 @@
+export { type ChatOptions, createChat } from "./chat";
+export type * from "./contract";

@@ -1,0 +1,143 @@
+import type { StorageState } from "../contract";
+import type { Draft, Unsent } from "./message";
+import type { MemoryShelf, Shelf } from "./shelf";
+
+/** What a message was confirmed as. */
+export interface Confirmation {
+  readonly key: string;
+  /** What the conversation was called here. */
+  readonly thread: string;
+  readonly threadId: string;
+  readonly itemId: string | null;
+}
+
+/**
+ * One person's unsent messages: what is stored, and a copy of it to look at. Other owners' messages are
+ * never read. A message that cannot be stored is kept in memory, and `storage` says so.
+ */
+export class Outbox {
+  messages: readonly Unsent[] = [];
+  storage: StorageState;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  /** `changed` is called after each change; `told` after each that other tabs have to look at, too. */
+  constructor(
+    readonly owner: string,
+    private readonly stored: Shelf | null,
+    /** For what cannot be stored; the same one for all owners, so that a visitor's can be handed over. */
+    private readonly memory: MemoryShelf,
+    private readonly changed: () => void,
+    private readonly told: () => void,
+  ) {
+    this.storage = stored === null ? "unavailable" : "kept";
+  }
+
+  /** Looks at what is stored. */
+  load(): Promise<void> {
+    return this.#inTurn(() => this.#look());
+  }
+
+  /** Resolves when it is written down. */
+  add(draft: Omit<Draft, "owner">): Promise<Unsent> {
+    return this.#inTurn(async () => {
+      const message = await this.#store({ ...draft, owner: this.owner });
+      this.#show([...this.messages, message]);
+      return message;
+    });
+  }
+
+  /** Changes a message; nothing happens when it is gone. */
+  update(message: Unsent, change: Partial<Unsent>): Promise<void> {
+    return this.#inTurn(async () => {
+      const now = this.messages.find((other) => other.key === message.key);
+      if (now === undefined) return;
+      const next = { ...now, ...change };
+      // Kept in memory all the same when it cannot be stored: then the next page tries anew, with the same key.
+      await this.#shelfOf(now).replace(next).catch(this.#troubled);
+      this.#show(this.messages.map((other) => (other.key === message.key ? next : other)));
+    });
+  }
+
+  remove(message: Unsent): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#shelfOf(message).remove(message).catch(this.#troubled);
+      this.#show(this.messages.filter((other) => other.key !== message.key));
+    });
+  }
+
+  /** Removes a message that the server has; others of its conversation wait for the one with this id. */
+  confirm(message: Unsent, threadId: string): Promise<void> {
+    return this.#inTurn(async () => {
+      for (const shelf of this.#shelves()) await shelf.confirm(message, threadId).catch(this.#troubled);
+      this.#show(
+        this.messages
+          .filter((other) => other.key !== message.key)
+          .map((other) => (other.thread === message.thread ? { ...other, thread: threadId } : other)),
+      );
+    });
+  }
+
+  /** Makes all of another owner's messages this one's. */
+  takeOver(from: string): Promise<void> {
+    return this.#inTurn(async () => {
+      for (const shelf of this.#shelves()) await shelf.hand(from, this.owner);
+      await this.#look();
+      this.told();
+    });
+  }
+
+  /** Tells whether only this tab has it. */
+  isOnlyHere(message: Unsent): boolean {
+    return this.memory.has(message);
+  }
+
+  async #store(draft: Draft): Promise<Unsent> {
+    const behind = this.messages.at(-1)?.seq ?? 0;
+    if (this.stored !== null) {
+      try {
+        const message = await this.stored.add(draft, behind);
+        this.storage = "kept";
+        return message;
+      } catch (error) {
+        this.#troubled(error);
+      }
+    }
+    return this.memory.add(draft, behind);
+  }
+
+  readonly #troubled = (error: unknown): void => {
+    this.storage = (error as DOMException | null)?.name === "QuotaExceededError" ? "full" : "unavailable";
+  };
+
+  async #look(): Promise<void> {
+    const here = await this.memory.all(this.owner);
+    const stored =
+      (await this.stored?.all(this.owner).catch((error) => {
+        this.#troubled(error);
+        return this.messages.filter((message) => !this.memory.has(message));
+      })) ?? [];
+    this.messages = [...stored, ...here].sort((a, b) => a.seq - b.seq);
+    this.changed();
+  }
+
+  #show(messages: readonly Unsent[]): void {
+    this.messages = messages;
+    this.changed();
+    this.told();
+  }
+
+  #shelves(): Shelf[] {
+    return this.stored === null ? [this.memory] : [this.stored, this.memory];
+  }
+
+  #shelfOf(message: Unsent): Shelf {
+    return this.stored === null || this.memory.has(message) ? this.memory : this.stored;
+  }
+
+  /** One change after the other, so that a look at what is stored never undoes a later change. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#queue.then(work);
+    this.#queue = done.catch(() => {});
+    return done;
+  }
+}

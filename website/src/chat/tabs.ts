@@ -1,0 +1,28 @@
+import type { Change } from "./connection/changes";
+import type { Channel, Environment } from "./environment";
+import type { Confirmation } from "./outbox/outbox";
+
+/** What the tabs of one person tell each other. */
+export type TabMessage =
+  | { readonly kind: "outbox" }
+  | { readonly kind: "retry" }
+  | { readonly kind: "confirmed"; readonly confirmation: Confirmation }
+  | { readonly kind: "change"; readonly change: Change };
+
+/** The other tabs of this browser that have the same name; nobody where browsers have no channels. */
+export class Tabs<Message> {
+  readonly #channel: Channel | null;
+
+  constructor(env: Environment, name: string, heard: (message: Message) => void) {
+    this.#channel = env.openChannel?.(name) ?? null;
+    if (this.#channel !== null) this.#channel.onmessage = (event) => heard(event.data as Message);
+  }
+
+  tell(message: Message): void {
+    this.#channel?.postMessage(message);
+  }
+
+  close(): void {
+    this.#channel?.close();
+  }
+}

@@ -1,0 +1,168 @@
+/** From a session to the snapshot that is drawn. What did not change stays the same object. */
+
+import type {
+  ChatState,
+  Connection,
+  Delivery,
+  Entry,
+  OpenThread,
+  Person,
+  ThreadList,
+  ThreadRow,
+  UserEntry,
+} from "./contract";
+import { type Policy, timeOf } from "./identity/policy";
+import { isLocal, type Unsent } from "./outbox/message";
+import type { WireSummary } from "./protocol/wire";
+import type { Session } from "./session";
+import type { Conversation } from "./state/conversation";
+import { entryOf, userText } from "./state/entries";
+import { keep, keepList } from "./state/keep";
+
+export interface Showing {
+  readonly session: Session;
+  readonly person: Person;
+  readonly connection: Connection;
+  readonly policy: Policy;
+}
+
+/** Clocks of browsers and servers differ, also after they were compared. */
+const CLOCK_MS = 5_000;
+
+const unsentEntries = new WeakMap<Unsent, { readonly online: boolean; readonly entry: UserEntry }>();
+
+export function show(old: ChatState | null, showing: Showing): ChatState {
+  const { session, person, connection } = showing;
+  return keep(old, {
+    person: keep(old?.person, person),
+    connection,
+    storage: session.outbox.storage,
+    threads: threadList(old?.threads, showing),
+    open: openThread(old?.open, session.open, showing),
+    waiting: session.outbox.messages.filter(({ state }) => state !== "refused").length,
+  });
+}
+
+function threadList(old: ThreadList | undefined, { session, policy }: Showing): ThreadList {
+  const { threads, outbox } = session;
+  const rows = new Map<string, ThreadRow>();
+  for (const row of threads.rows) {
+    const key = session.find(row.id)?.key ?? row.id;
+    rows.set(key, rowOf(row, key, policy));
+  }
+  for (const message of outbox.messages) {
+    const conversation = session.find(message.thread);
+    const key = conversation?.key ?? message.thread;
+    const row = rows.get(key);
+    // One that is not listed is further down, or not on the server yet.
+    if (row === undefined && !isLocal(message.thread) && conversation?.id !== null && !threads.loaded)
+      continue;
+    rows.set(key, {
+      key,
+      title: row?.title ?? conversation?.title ?? null,
+      preview: message.text.slice(0, 140),
+      lastMessageAt: Math.max(row?.lastMessageAt ?? 0, message.created),
+      waiting: true,
+    });
+  }
+  const sorted = [...rows.values()].sort((a, b) => b.lastMessageAt - a.lastMessageAt);
+  const before = new Map(old?.rows.map((row) => [row.key, row]));
+  return keep(old, {
+    rows: keepList(
+      old?.rows,
+      sorted.map((row) => keep(before.get(row.key), row)),
+    ),
+    hasMore: threads.hasMore,
+    loading: threads.loading,
+    problem: threads.problem,
+  });
+}
+
+function rowOf(row: WireSummary, key: string, policy: Policy): ThreadRow {
+  const lastMessageAt = timeOf(row.last_message_at ?? row.created_at, policy, 0);
+  return { key, title: row.title, preview: row.preview, lastMessageAt, waiting: false };
+}
+
+function openThread(old: OpenThread | undefined, conversation: Conversation, showing: Showing): OpenThread {
+  const { transcript } = conversation;
+  return keep(old, {
+    key: conversation.key,
+    id: conversation.id,
+    title: conversation.title,
+    closed: conversation.closed,
+    entries: keepList(old?.entries, entriesOf(conversation, showing)),
+    loading: conversation.loading,
+    hasOlder: transcript.older !== null,
+    loadingOlder: conversation.loadingOlder,
+    problem: conversation.problem,
+    answering: conversation.answers.size > 0,
+    progress: conversation.progress,
+  });
+}
+
+function entriesOf(conversation: Conversation, { session, policy, connection }: Showing): Entry[] {
+  const viewing = {
+    timeOf: (text: unknown) => timeOf(text, policy, 0),
+    opinionOf: (itemId: string) => conversation.opinions[itemId] ?? null,
+  };
+  const entries: Entry[] = [];
+  const keys = new Set<string>();
+  for (const node of conversation.transcript.nodes) {
+    const entry = entryOf(node, viewing);
+    keys.add(node.key);
+    if (entry !== null) entries.push(entry);
+  }
+  const waiting = session.waitingIn(conversation).filter(({ key }) => !keys.has(key));
+  const arrived = arrivedOf(conversation, waiting, policy);
+  for (const message of waiting)
+    if (!arrived.has(message)) entries.push(unsentEntry(message, connection.kind === "online"));
+  return entries;
+}
+
+/**
+ * Messages that are stored by now, though nobody has said so yet: after a reload, until the same request is
+ * answered. It decides only what is shown; the message is sent again all the same, with its key.
+ */
+function arrivedOf(conversation: Conversation, waiting: readonly Unsent[], policy: Policy): Set<Unsent> {
+  const arrived = new Set<Unsent>();
+  const sent = waiting.filter(({ body, state }) => body !== null && state !== "refused");
+  if (sent.length === 0) return arrived;
+  for (const node of conversation.transcript.nodes) {
+    if (node.kind !== "item" || node.item.type !== "user_message" || node.key !== node.item.id) continue;
+    const at = timeOf(node.item.created_at, policy, 0) - policy.aheadMs;
+    const text = userText(node.item);
+    const message = sent.find(
+      (one) => !arrived.has(one) && one.text === text && at >= one.created - CLOCK_MS,
+    );
+    if (message !== undefined) arrived.add(message);
+  }
+  return arrived;
+}
+
+function unsentEntry(message: Unsent, online: boolean): UserEntry {
+  const old = unsentEntries.get(message);
+  if (old?.online === online) return old.entry;
+  const entry: UserEntry = {
+    kind: "user",
+    key: message.key,
+    itemId: null,
+    text: message.text,
+    attachments: [],
+    createdAt: message.created,
+    delivery: deliveryOf(message, online),
+  };
+  unsentEntries.set(message, { online, entry });
+  return entry;
+}
+
+function deliveryOf({ state, nextTryAt, problem }: Unsent, online: boolean): Delivery {
+  if (state === "refused") {
+    return {
+      state,
+      problem: problem ?? { message: "The server does not take this message.", canRetry: false },
+    };
+  }
+  // When it is tried again while nothing can be reached is the connection's to say.
+  if (!online) return { state: "waiting", nextTryAt: null, problem };
+  return state === "sending" ? { state } : { state, nextTryAt, problem };
+}
