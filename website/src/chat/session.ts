@@ -15,7 +15,7 @@ import type { WireSummary } from "./protocol/wire";
 import { Conversation } from "./state/conversation";
 import { Threads } from "./state/threads";
 import { type TabMessage, Tabs } from "./tabs";
-import { Turn, type TurnTools } from "./turn";
+import { type Outcome, Turn, type TurnTools } from "./turn";
 
 export interface SessionParts {
   readonly env: Environment;
@@ -100,6 +100,8 @@ export class Session {
     await this.list();
     if (!this.threads.loaded || this.#end.signal.aborted) return;
     if (first) this.#serve();
+    // A tab in the background may be asleep until its next try.
+    else this.#tabs.tell({ kind: "retry" });
     const recent = this.#mostRecent();
     if (first && !this.#touched && recent !== null) this.open = this.conversation(recent);
     await this.load(this.open);
@@ -184,7 +186,10 @@ export class Session {
   async stop(): Promise<void> {
     const { open: conversation } = this;
     if (conversation.id === null) return;
+    const { transcript } = conversation;
+    const writing = [...transcript.nodes].filter((node) => node.kind === "item" && node.state === "writing");
     await this.parts.api.stop(conversation.id);
+    for (const node of writing) transcript.stopped(node.key);
     // The stream ends by itself when the server has stopped; one that does not is left.
     await this.#pauses.wait(conversation.answers.size > 0 ? STOP_MS : 0, this.#whenIdle(conversation));
     for (const answer of conversation.answers) answer.abort();
@@ -200,28 +205,37 @@ export class Session {
 
   async regenerate(): Promise<void> {
     const { open: conversation } = this;
-    const threadId = conversation.id;
     const message = conversation.transcript.lastOfType("user_message");
-    if (threadId === null || message === null)
+    if (conversation.id === null || message === null)
       throw new Failure("There is nothing to answer here.", "refused");
-    if (conversation.answers.size > 0) throw new Failure("An answer is being written already.", "refused");
+    const body = bodyOfRetry(conversation.id, message.item.id);
+    const outcome =
+      conversation.answers.size > 0
+        ? null
+        : await this.#sender.alone(conversation, () => this.#answerAnew(conversation, message.item.id, body));
+    if (outcome === null) throw new Failure("An answer is being written already.", "refused");
+    if (outcome.kind === "refused") throw new Failure(outcome.problem.message, "refused");
+  }
+
+  /** The request is sent until it is answered, as long as the page lives; nothing that was typed hangs on it. */
+  async #answerAnew(conversation: Conversation, messageId: string, body: string): Promise<Outcome> {
     const leave = new AbortController();
-    // It removes the old answer at the server; here that one goes when the new one comes.
     const turn = new Turn(this.#tools, conversation, {
-      body: bodyOfRetry(threadId, message.item.id),
+      body,
       key: this.parts.env.newId(),
-      begins: () => conversation.transcript.removeBehind(message.item.id),
+      // The old answer stays in sight until the new one comes.
+      begins: () => conversation.transcript.removeBehind(messageId),
       taken: () => {},
       trying: async () => {},
       waiting: async () => {},
     });
+    for (const request of conversation.requests) request.abort();
     conversation.requests.add(leave);
     conversation.answers.add(leave);
     conversation.transcript.unsay();
     this.parts.changed();
     try {
-      const outcome = await turn.run(leave.signal);
-      if (outcome.kind === "refused") throw new Failure(outcome.problem.message, "refused");
+      return await turn.run(leave.signal);
     } finally {
       conversation.requests.delete(leave);
       conversation.answers.delete(leave);
@@ -352,10 +366,14 @@ export class Session {
 
   #serve(): void {
     this.#sender.begin();
+    const listen = () => void this.#changes.run(this.#end.signal);
+    // One tab hears for all: browsers open few connections to a server. Where tabs cannot talk, each hears itself.
+    const talks = this.parts.env.openChannel !== null;
+    if (!talks) listen();
     void this.#lead.led.then(() => {
       if (this.#end.signal.aborted) return;
       this.#sender.lead();
-      void this.#changes.run(this.#end.signal);
+      if (talks) listen();
     });
   }
 

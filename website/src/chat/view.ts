@@ -5,6 +5,7 @@ import type {
   Connection,
   Delivery,
   Entry,
+  NoticeEntry,
   OpenThread,
   Person,
   ThreadList,
@@ -18,6 +19,7 @@ import type { Session } from "./session";
 import type { Conversation } from "./state/conversation";
 import { entryOf, userText } from "./state/entries";
 import { keep, keepList } from "./state/keep";
+import type { Node } from "./state/nodes";
 
 export interface Showing {
   readonly session: Session;
@@ -116,7 +118,32 @@ function entriesOf(conversation: Conversation, { session, policy, connection }: 
   const arrived = arrivedOf(conversation, waiting, policy);
   for (const message of waiting)
     if (!arrived.has(message)) entries.push(unsentEntry(message, connection.kind === "online"));
+  if (isUnanswered(conversation, waiting)) entries.push(unanswered(entries.at(-1) as UserEntry));
   return entries;
+}
+
+/** The last message is stored, and nobody is answering it: who was to do so died, or was stopped before a word. */
+function isUnanswered({ loaded, requests, transcript }: Conversation, waiting: readonly Unsent[]): boolean {
+  if (!loaded || requests.size > 0 || waiting.length > 0) return false;
+  let last: Node | null = null;
+  for (const node of transcript.nodes) last = node;
+  return last?.kind === "item" && last.item.type === "user_message";
+}
+
+const notices = new WeakMap<UserEntry, NoticeEntry>();
+
+function unanswered(message: UserEntry): NoticeEntry {
+  const old = notices.get(message);
+  if (old !== undefined) return old;
+  const problem = { message: "This message has no answer yet.", canRetry: true };
+  const notice: NoticeEntry = {
+    kind: "notice",
+    key: `unanswered-${message.key}`,
+    createdAt: message.createdAt,
+    problem,
+  };
+  notices.set(message, notice);
+  return notice;
 }
 
 /**

@@ -45,6 +45,18 @@ export class Sender {
     }
   }
 
+  /** Does something in a conversation while nothing is sent in it. Returns null when something is. */
+  async alone<T>(conversation: Conversation, work: () => Promise<T>): Promise<T | null> {
+    if (this.#running.has(conversation)) return null;
+    this.#running.add(conversation);
+    try {
+      return await work();
+    } finally {
+      this.#running.delete(conversation);
+      this.wake();
+    }
+  }
+
   close(): void {
     this.#open = false;
   }
@@ -84,6 +96,8 @@ export class Sender {
       trying: () => outbox.update(message, { body, state: "sending", nextTryAt: null, problem: null }),
       waiting: (problem, nextTryAt) => outbox.update(message, { state: "waiting", nextTryAt, problem }),
     });
+    // Who only follows an answer makes way: the same events would come twice.
+    for (const request of conversation.requests) request.abort();
     conversation.requests.add(leave);
     conversation.transcript.unsay();
     try {

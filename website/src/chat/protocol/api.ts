@@ -95,7 +95,11 @@ export class Api {
     seen: (event: WireEvent) => void,
   ): Promise<boolean> {
     const response = await this.#post(body, key, signal);
-    return this.#read(response, TURN_SILENCE_MS, (event) => parsed(event, seen));
+    return this.#read(
+      response,
+      TURN_SILENCE_MS,
+      unlessLeft(signal, (event) => parsed(event, seen)),
+    );
   }
 
   /** Follows an answer that is being written, from its start; null when there is none. */
@@ -106,7 +110,11 @@ export class Api {
   ): Promise<boolean | null> {
     const response = await this.http.send(`${pathOf(threadId)}/stream`, { signal });
     if (response.status === 204) return null;
-    return this.#read(response, TURN_SILENCE_MS, (event) => parsed(event, seen));
+    return this.#read(
+      response,
+      TURN_SILENCE_MS,
+      unlessLeft(signal, (event) => parsed(event, seen)),
+    );
   }
 
   /** Hears of changes until the stream ends. `alive` is called when it has begun, and whenever it is heard of. */
@@ -118,7 +126,7 @@ export class Api {
   ): Promise<void> {
     const headers: Record<string, string> = lastId === null ? {} : { "Last-Event-ID": lastId };
     const response = await this.http.send("/chat/events", { headers, signal });
-    await this.#read(response, EVENTS_SILENCE_MS, seen, alive);
+    await this.#read(response, EVENTS_SILENCE_MS, unlessLeft(signal, seen), alive);
   }
 
   /** Makes what a visitor of this browser said the account's. */
@@ -188,6 +196,13 @@ async function jsonOf(response: Response): Promise<unknown> {
   } catch {
     throw new Failure("The connection to the server was lost.", "network");
   }
+}
+
+/** What was read already when somebody left is not told any more: somebody else may read the same by now. */
+function unlessLeft(signal: AbortSignal, seen: (event: ServerEvent) => void): (event: ServerEvent) => void {
+  return (event) => {
+    if (!signal.aborted) seen(event);
+  };
 }
 
 function parsed(event: ServerEvent, seen: (event: WireEvent) => void): void {

@@ -14,6 +14,7 @@ export class Transcript {
   #nodes = new Map<string, Node>();
   /** Under which keys messages were shown before they became items. */
   readonly #keys = new Map<string, string>();
+  readonly #stopped = new Set<string>();
   #clock = 0;
   #notices = 0;
 
@@ -99,6 +100,14 @@ export class Transcript {
     }
   }
 
+  /** Was stopped by the person: whatever is stored of it stays marked. */
+  stopped(key: string): void {
+    const node = this.byKey(key);
+    if (node === null) return;
+    this.#stopped.add(node.item.id);
+    this.#nodes.set(node.item.id, { ...node, state: "cut" });
+  }
+
   say(problem: Problem, createdAt: number): void {
     const key = `notice-${++this.#notices}`;
     this.#nodes.set(key, { kind: "notice", key, createdAt, problem });
@@ -153,14 +162,15 @@ export class Transcript {
 
   #pair(item: WireItem, asked = this.#clock): [string, Node] {
     const old = this.item(item.id);
-    // What a stream said since the page was asked for is newer than the page. What it said before is the same.
-    if (old !== null && (old.touched > asked || (old.state === "whole" && same(old.item, item))))
-      return [item.id, old];
-    return [item.id, this.#node(item, "whole", old?.touched ?? 0)];
+    // What a stream said since the page was asked for is newer than the page.
+    if (old !== null && old.touched > asked) return [item.id, old];
+    const node = this.#node(item, "whole", old?.touched ?? 0);
+    return [item.id, old !== null && old.state === node.state && same(old.item, item) ? old : node];
   }
 
   #node(item: WireItem, state: "writing" | "whole", touched: number): ItemNode {
-    return { kind: "item", key: this.#keys.get(item.id) ?? item.id, item, state, touched };
+    const key = this.#keys.get(item.id) ?? item.id;
+    return { kind: "item", key, item, state: this.#stopped.has(item.id) ? "cut" : state, touched };
   }
 }
 
