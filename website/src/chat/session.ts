@@ -13,7 +13,7 @@ import { type Api, bodyOfRetry, type Opinion } from "./protocol/api";
 import { Failure, problemOf } from "./protocol/failure";
 import type { WireSummary } from "./protocol/wire";
 import { Conversation } from "./state/conversation";
-import { Threads } from "./state/threads";
+import { previewOf, Threads } from "./state/threads";
 import { type TabMessage, Tabs } from "./tabs";
 import { type Outcome, Turn, type TurnTools } from "./turn";
 
@@ -481,6 +481,13 @@ export class Session {
 
   #confirmed(confirmation: Confirmation): void {
     this.#tabs.tell({ kind: "confirmed", confirmation });
+    this.#moveUp(confirmation);
+  }
+
+  /** Lists a conversation as the last active one, until the list is here. */
+  #moveUp({ threadId, text }: Confirmation): void {
+    const at = new Date(this.parts.env.now() + this.parts.policy().aheadMs).toISOString();
+    this.threads.touch(threadId, { title: this.find(threadId)?.title ?? null, preview: previewOf(text), at });
     this.#list();
   }
 
@@ -498,6 +505,7 @@ export class Session {
         return;
       case "confirmed": {
         const { key, thread, threadId, itemId } = message.confirmation;
+        this.#moveUp(message.confirmation);
         const conversation = this.find(thread) ?? this.find(threadId);
         if (conversation === null) return;
         conversation.id = threadId;

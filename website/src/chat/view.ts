@@ -20,6 +20,7 @@ import type { Conversation } from "./state/conversation";
 import { entryOf, userText } from "./state/entries";
 import { keep, keepList } from "./state/keep";
 import type { Node } from "./state/nodes";
+import { previewOf } from "./state/threads";
 
 export interface Showing {
   readonly session: Session;
@@ -62,7 +63,7 @@ function threadList(old: ThreadList | undefined, { session, policy }: Showing): 
     rows.set(key, {
       key,
       title: row?.title ?? conversation?.title ?? null,
-      preview: message.text.slice(0, 140),
+      preview: previewOf(message.text),
       lastMessageAt: Math.max(row?.lastMessageAt ?? 0, message.created),
       waiting: true,
     });

@@ -9,6 +9,7 @@ export interface Confirmation {
   readonly thread: string;
   readonly threadId: string;
   readonly itemId: string | null;
+  readonly text: string;
 }
 
 /**

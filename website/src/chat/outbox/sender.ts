@@ -119,9 +119,9 @@ export class Sender {
 
   #confirm(message: Unsent, conversation: Conversation, itemId: string | null): Promise<void> {
     const threadId = conversation.id ?? message.thread;
-    const { key, thread } = message;
+    const { key, thread, text } = message;
     if (itemId !== null) conversation.transcript.rename(itemId, key);
-    this.sending.confirmed({ key, thread, threadId, itemId });
+    this.sending.confirmed({ key, thread, threadId, itemId, text });
     return this.sending.outbox.confirm(message, threadId);
   }
 }

@@ -1,6 +1,17 @@
 import type { Problem } from "../contract";
 import type { WirePage, WireSummary } from "../protocol/wire";
 
+const PREVIEW_LENGTH = 140;
+
+/** How a message begins, in one line, as the server shows it. */
+export function previewOf(text: string): string {
+  return text
+    .slice(0, 4 * PREVIEW_LENGTH)
+    .replaceAll(/\s+/g, " ")
+    .trim()
+    .slice(0, PREVIEW_LENGTH);
+}
+
 /** The list of conversations as the server has it, the last active first, as far as it was loaded. */
 export class Threads {
   rows: readonly WireSummary[] = [];
@@ -39,6 +50,13 @@ export class Threads {
     this.rows = [...this.rows, ...page.data.filter((row) => !ids.has(row.id))];
     this.hasMore = page.has_more;
     this.#after = page.after;
+  }
+
+  /** Puts a conversation at the top, with what was said in it just now. */
+  touch(id: string, { title, preview, at }: { title: string | null; preview: string; at: string }): void {
+    const old = this.row(id) ?? { id, title, status: { type: "active" }, created_at: at };
+    const row = { ...old, last_message_at: at, preview };
+    this.rows = [row, ...this.rows.filter((other) => other.id !== id)];
   }
 
   change(id: string, change: Partial<WireSummary>): void {

@@ -1,0 +1,411 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Chat, Entry } from "../../src/chat/contract";
+import { Browser, type Tab } from "./support/browser";
+import { FakeServer } from "./support/server";
+import { VirtualTime } from "./support/time";
+
+let time: VirtualTime;
+let server: FakeServer;
+let browser: Browser;
+
+beforeEach(() => {
+  time = new VirtualTime();
+  server = new FakeServer(time);
+  browser = new Browser(time, server);
+});
+
+function shown(chat: Chat): string[] {
+  return chat.getState().open.entries.map((entry: Entry) => {
+    if (entry.kind === "user") return `${entry.delivery.state}: ${entry.text}`;
+    if (entry.kind === "assistant") return `${entry.state}: ${entry.parts.map(({ text }) => text).join("")}`;
+    return `${entry.kind}`;
+  });
+}
+
+async function opened(own = {}, from = browser): Promise<Tab> {
+  const tab = from.tab(own);
+  const started = tab.chat.start();
+  let done = false;
+  void started.then(() => {
+    done = true;
+  });
+  await time.until("the chat has started", () => done);
+  return tab;
+}
+
+async function alice(own = {}, from = browser): Promise<Tab> {
+  const tab = await opened(own, from);
+  await tab.chat.signInAs("alice");
+  return tab;
+}
+
+function settled({ chat }: Tab): () => boolean {
+  return () => chat.getState().waiting === 0 && !chat.getState().open.answering;
+}
+
+describe("who talks", () => {
+  it("is a visitor whose history is not kept, kept, or not allowed", async () => {
+    for (const [anonymous, kept, mayChat] of [
+      ["memory", false, true],
+      ["persist", true, true],
+      ["deny", false, false],
+    ] as const) {
+      server.anonymous = anonymous;
+      const { chat } = await opened({}, new Browser(time, server));
+      expect(chat.getState().person).toMatchObject({
+        kind: "visitor",
+        kept,
+        mayChat,
+        ways: { demoUsers: ["alice", "bob"] },
+      });
+      if (!mayChat)
+        await expect(chat.send("Hello")).rejects.toMatchObject({ message: "Please sign in to chat." });
+    }
+  });
+
+  it("is unknown until the server was asked, and can write all the same", async () => {
+    server.reachable = false;
+    const tab = await opened();
+    expect(tab.chat.getState().person.kind).toBe("unknown");
+    await tab.chat.send("Before anything");
+    server.reachable = true;
+    await time.until("it is sent", () => server.threads.length === 1 && settled(tab)());
+    expect(shown(tab.chat)).toEqual(["sent: Before anything", "whole: Before anything"]);
+  });
+
+  it("sees nothing of the one before, and finds everything again after coming back", async () => {
+    const { chat } = await alice();
+    await chat.send("Alice was here");
+    await time.until("it is answered", settled({ chat } as Tab));
+    server.reachable = false;
+    await chat.send("Not sent yet");
+    server.reachable = true;
+    server.fault = ({ path }) => (path === "/chatkit" ? "lost" : null);
+    await chat.signInAs("bob");
+    await time.idle();
+    expect(chat.getState()).toMatchObject({ person: { name: "Bob" }, waiting: 0, threads: { rows: [] } });
+    expect(shown(chat)).toEqual([]);
+    server.fault = () => null;
+    await chat.signInAs("alice");
+    await time.until("it is sent", () => chat.getState().waiting === 0 && shown(chat).length === 4);
+    expect(server.threads.map((thread) => [thread.owner, server.said(thread)])).toEqual([
+      ["demo-alice", ["Alice was here", "Not sent yet"]],
+    ]);
+  });
+
+  it("takes along what was said and typed as a visitor", async () => {
+    const { chat } = await opened();
+    await chat.send("As a visitor");
+    await time.until("it is answered", settled({ chat } as Tab));
+    server.fault = ({ path }) => (path === "/chatkit" ? "unanswered" : null);
+    await chat.send("Arrived, and nobody said so");
+    await time.pass(2_000);
+    server.fault = () => null;
+    await chat.signInAs("alice");
+    await time.until("all is there", () => shown(chat).length === 4 && settled({ chat } as Tab)());
+    expect(shown(chat)[2]).toBe("sent: Arrived, and nobody said so");
+    expect(server.threads.map((thread) => thread.owner)).toEqual(["demo-alice"]);
+    expect(server.threads.map((thread) => server.said(thread))).toEqual([
+      ["As a visitor", "Arrived, and nobody said so"],
+    ]);
+  });
+
+  it("is nobody's business after the browser was closed, in memory mode", async () => {
+    const first = await opened();
+    server.reachable = false;
+    await first.chat.send("Mine alone");
+    first.crash();
+    browser.closed();
+    server.reachable = true;
+    const { chat } = await opened();
+    await time.pass(60_000);
+    expect(shown(chat)).toEqual([]);
+    expect(server.threads).toEqual([]);
+  });
+
+  it("is the same in all tabs", async () => {
+    const [one, two] = [await opened(), await opened()];
+    await one.chat.signInAs("alice");
+    await time.until("the other tab knows", () => two.chat.getState().person.kind === "account");
+    await two.chat.signOut();
+    await time.until("the other tab knows", () => one.chat.getState().person.kind === "visitor");
+  });
+});
+
+describe("a message", () => {
+  it("is shown at once, then sent, then answered", async () => {
+    const tab = await alice();
+    await tab.chat.send("One two three");
+    expect(shown(tab.chat)[0]).toMatch(/(waiting|sending): One two three/);
+    await time.until("it is answered", () => settled(tab)() && shown(tab.chat).length === 2);
+    expect(shown(tab.chat)).toEqual(["sent: One two three", "whole: One two three"]);
+    expect(tab.chat.getState().threads.rows.map(({ title, waiting }) => [title, waiting])).toEqual([
+      ["One two three", false],
+    ]);
+  });
+
+  it("keeps its key in the picture from typing to history", async () => {
+    const tab = await alice();
+    const keys = new Set<string>();
+    tab.chat.subscribe(() => {
+      const users = tab.chat.getState().open.entries.filter(({ kind }) => kind === "user");
+      expect(users.length).toBeLessThanOrEqual(1);
+      for (const { key } of users) keys.add(key);
+    });
+    await tab.chat.send("Hello");
+    await time.until("it is answered", settled(tab));
+    expect(keys.size).toBe(1);
+  });
+
+  it("is there once when the answer got lost on the way", async () => {
+    const tab = await alice();
+    let lost = 3;
+    server.fault = ({ path }) => (path === "/chatkit" && lost-- > 0 ? "unanswered" : null);
+    await tab.chat.send("Only once");
+    await time.until("it is sent", () => settled(tab)() && shown(tab.chat).length === 2);
+    expect(server.threads.map((thread) => server.said(thread))).toEqual([["Only once"]]);
+    expect(shown(tab.chat)).toEqual(["sent: Only once", "whole: Only once"]);
+  });
+
+  it("waits for as long as the server wants it to", async () => {
+    const tab = await alice();
+    const begun = time.now;
+    let refusals = 1;
+    server.fault = ({ path }) =>
+      path === "/chatkit" && refusals-- > 0 ? { status: 429, retryAfter: 20 } : null;
+    await tab.chat.send("Patience");
+    const nextTry = () => {
+      const [entry] = tab.chat.getState().open.entries;
+      return entry?.kind === "user" && entry.delivery.state === "waiting" ? entry.delivery.nextTryAt : null;
+    };
+    await time.until("it says when it is sent", () => nextTry() !== null);
+    expect(nextTry()).toBeGreaterThanOrEqual(begun + 20_000);
+    await time.until("it is sent", settled(tab));
+    expect(time.now).toBeGreaterThanOrEqual(begun + 20_000);
+  });
+
+  it("is sent now when the person wants it", async () => {
+    const tab = await alice();
+    let refusals = 1;
+    server.fault = ({ path }) =>
+      path === "/chatkit" && refusals-- > 0 ? { status: 503, retryAfter: 900 } : null;
+    await tab.chat.send("Now");
+    await time.until("it waits", () => shown(tab.chat)[0] === "waiting: Now");
+    const begun = time.now;
+    tab.chat.retry();
+    await time.until("it is sent", settled(tab));
+    expect(time.now - begun).toBeLessThan(10_000);
+  });
+
+  it("that is too long is refused in words, holds up nothing, and can be taken back", async () => {
+    const tab = await alice();
+    await tab.chat.send("x".repeat(2_000));
+    await tab.chat.send("Short");
+    await time.until("the short one is answered", () =>
+      shown(tab.chat).some((line) => line === "whole: Short"),
+    );
+    const refused = tab.chat.getState().open.entries.at(-1);
+    expect(refused).toMatchObject({
+      delivery: { state: "refused", problem: { message: "The message is too long." } },
+    });
+    expect(await tab.chat.takeBack(refused?.key ?? "")).toHaveLength(2_000);
+    expect(shown(tab.chat)).toEqual(["sent: Short", "whole: Short"]);
+  });
+
+  it("that may have arrived is not taken back", async () => {
+    const tab = await alice();
+    server.fault = ({ path }) => (path === "/chatkit" ? "unanswered" : null);
+    await tab.chat.send("Perhaps");
+    await time.pass(500);
+    const [entry] = tab.chat.getState().open.entries;
+    await expect(tab.chat.takeBack(entry?.key ?? "")).rejects.toMatchObject({ canRetry: false });
+  });
+
+  it("typed offline begins a conversation that survives a reload, with all that follows", async () => {
+    await alice();
+    server.reachable = false;
+    const first = await opened();
+    first.chat.newThread();
+    await first.chat.send("First");
+    await first.chat.send("Second");
+    await time.until("it is known", () => first.chat.getState().connection.kind === "offline");
+    first.crash();
+    const second = await opened();
+    expect(shown(second.chat)).toEqual(["waiting: First", "waiting: Second"]);
+    expect(second.chat.getState()).toMatchObject({
+      person: { name: "Alice" },
+      waiting: 2,
+      threads: { rows: [{ waiting: true }] },
+    });
+    await second.chat.send("Third");
+    server.reachable = true;
+    await time.until("all is sent", () => shown(second.chat).length === 6 && settled(second)());
+    expect(server.threads.map((thread) => server.said(thread))).toEqual([["First", "Second", "Third"]]);
+  });
+
+  it("typed in one tab is sent by the one that leads, and by the other when that one dies", async () => {
+    const one = await alice();
+    const two = await opened();
+    await two.chat.send("From the second tab");
+    await time.until("the first tab lists it", () => one.chat.getState().threads.rows.length === 1);
+    await one.chat.openThread(one.chat.getState().threads.rows[0]?.key ?? "");
+    await time.until("both show it", () => shown(one.chat).length === 2 && shown(two.chat).length === 2);
+    server.fault = ({ path }) => (path === "/chatkit" ? "unanswered" : null);
+    await two.chat.send("On its way when the tab dies");
+    await time.pass(100);
+    one.crash();
+    server.fault = () => null;
+    await time.until("it is sent", () => settled(two)() && shown(two.chat).length === 4);
+    expect(server.threads.map((thread) => server.said(thread))).toEqual([
+      ["From the second tab", "On its way when the tab dies"],
+    ]);
+    expect(
+      new Set(server.arrived.filter(({ body }) => body.includes("when the tab")).map(({ key }) => key)).size,
+    ).toBe(1);
+  });
+
+  it.each(["absent", "full"] as const)(
+    "is sent without a place to keep it: storage is %s",
+    async (trouble) => {
+      if (trouble === "absent") browser.indexedDB = null;
+      const tab = await alice();
+      if (trouble === "full") {
+        const { IDBObjectStore } = globalThis;
+        const { add } = IDBObjectStore.prototype;
+        IDBObjectStore.prototype.add = () => {
+          throw new DOMException("No room.", "QuotaExceededError");
+        };
+        await tab.chat.send("Hello").finally(() => {
+          IDBObjectStore.prototype.add = add;
+        });
+      } else await tab.chat.send("Hello");
+      expect(tab.chat.getState().storage).toBe(trouble === "full" ? "full" : "unavailable");
+      await time.until("it is answered", () => settled(tab)() && shown(tab.chat).length === 2);
+      expect(shown(tab.chat)).toEqual(["sent: Hello", "whole: Hello"]);
+    },
+  );
+});
+
+describe("an answer", () => {
+  it("that was cut is asked for again with the same key, and is whole and there once", async () => {
+    const tab = await alice();
+    let cuts = 3;
+    server.fault = ({ path }) => (path === "/chatkit" && cuts-- > 0 ? { cutAfter: 900 - cuts * 200 } : null);
+    await tab.chat.send("One two three four");
+    await time.until("it is whole", () => settled(tab)() && shown(tab.chat).length === 2);
+    expect(shown(tab.chat)).toEqual(["sent: One two three four", "whole: One two three four"]);
+  });
+
+  it("is asked for anew in the place of the old one", async () => {
+    const tab = await alice();
+    await tab.chat.send("Question");
+    await time.until("it is answered", () => settled(tab)() && shown(tab.chat).length === 2);
+    server.answer = () => ["Another ", "answer"];
+    const done = tab.chat.regenerate();
+    await expect(tab.chat.regenerate()).rejects.toMatchObject({
+      message: "An answer is being written already.",
+    });
+    await time.until("it is answered", settled(tab));
+    await done;
+    expect(shown(tab.chat)).toEqual(["sent: Question", "whole: Another answer"]);
+  });
+
+  it("grows word by word, and nothing else is drawn anew", async () => {
+    const tab = await alice();
+    server.begin(
+      "demo-alice",
+      "Long",
+      Array.from({ length: 15 }, (_, at) => `Message ${at}`),
+    );
+    await tab.chat.openThread(server.threads[0]?.id ?? "");
+    let release = () => {};
+    server.hold = new Promise((resolve) => {
+      release = resolve;
+    });
+    await tab.chat.send("One two three");
+    await time.until(
+      "it is being written",
+      () => tab.chat.getState().open.answering && shown(tab.chat).includes("writing: One "),
+    );
+    const before = tab.chat.getState();
+    release();
+    await time.until("it is whole", settled(tab));
+    const after = tab.chat.getState();
+    expect(after.open.entries.slice(0, -1)).toEqual(before.open.entries.slice(0, -1));
+    for (const [at, entry] of before.open.entries.slice(0, -1).entries())
+      expect(after.open.entries[at]).toBe(entry);
+  });
+});
+
+describe("conversations", () => {
+  it("open with the most recent, list the last active first, and load what is older on demand", async () => {
+    server.begin("demo-alice", "Old", ["Old message"]);
+    time.now += 1000;
+    server.begin(
+      "demo-alice",
+      "New",
+      Array.from({ length: 50 }, (_, at) => `Message ${at}`),
+    );
+    const { chat } = await alice();
+    expect(chat.getState().threads.rows.map(({ title }) => title)).toEqual(["New", "Old"]);
+    expect(chat.getState().open).toMatchObject({ title: "New", hasOlder: true });
+    expect(shown(chat)).toHaveLength(40);
+    await chat.loadOlder();
+    await chat.loadOlder();
+    expect(shown(chat)).toHaveLength(100);
+    expect(shown(chat)[0]).toBe("sent: Message 0");
+    expect(chat.getState().open.hasOlder).toBe(false);
+  });
+
+  it("follow what other devices say, rename and delete", async () => {
+    const here = await alice();
+    const there = await alice({}, new Browser(time, server, () => 0.5, "c"));
+    await here.chat.send("From here");
+    await time.until("it is listed there", () => there.chat.getState().threads.rows.length === 1);
+    await there.chat.openThread(there.chat.getState().threads.rows[0]?.key ?? "");
+    await time.until("it is there", () => shown(there.chat).length === 2);
+    await there.chat.send("From there");
+    await time.until("it is here", () => shown(here.chat).length === 4);
+    await there.chat.renameThread(there.chat.getState().open.key, "Renamed");
+    await time.until("it has a new name here", () => here.chat.getState().open.title === "Renamed");
+    await there.chat.deleteEntry(there.chat.getState().open.entries[0]?.key ?? "");
+    await time.until("it is gone here", () => shown(here.chat)[0] === "whole: From here");
+    await there.chat.deleteThread(there.chat.getState().open.key);
+    await time.until(
+      "all is gone here",
+      () => here.chat.getState().threads.rows.length === 0 && shown(here.chat).length === 0,
+    );
+  });
+
+  it("remember what was thought of an answer", async () => {
+    const tab = await alice();
+    await tab.chat.send("Rate me");
+    await time.until("it is answered", () => settled(tab)() && shown(tab.chat).length === 2);
+    await tab.chat.rate(tab.chat.getState().open.entries[1]?.key ?? "", "positive");
+    const again = await opened();
+    expect(again.chat.getState().open.entries[1]).toMatchObject({ opinion: "positive" });
+  });
+
+  it("are polled while changes cannot be heard of", async () => {
+    server.fault = ({ path }) => (path === "/chat/events" ? { status: 503 } : null);
+    const { chat } = await alice();
+    const thread = server.begin("demo-alice", "Elsewhere", ["Hello"]);
+    await time.pass(6_000);
+    expect(chat.getState().threads.rows.map(({ key }) => key)).toEqual([thread.id]);
+  });
+});
+
+describe("the connection", () => {
+  it("tells the network from the server, and is found again by itself", async () => {
+    const { chat } = await alice();
+    server.reachable = false;
+    await chat.send("Hello");
+    await time.until("it is offline", () => chat.getState().connection.kind === "offline");
+    server.reachable = true;
+    server.ready = false;
+    await time.until("the server is down", () => chat.getState().connection.kind === "server-down");
+    server.ready = true;
+    await time.until("it is back", () => chat.getState().connection.kind === "online");
+    await time.until("it is sent", settled({ chat } as Tab));
+  });
+});
