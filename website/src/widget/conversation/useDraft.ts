@@ -1,0 +1,43 @@
+import { useAui, useAuiState } from "@assistant-ui/react";
+import { useEffect, useRef } from "react";
+import { useChatState } from "../parts/ChatContext";
+import { draftKey, loadDraft, saveDraft } from "./drafts";
+
+/** Keeps what is being typed, over reloads and changes of the conversation. */
+export function useDraft(): void {
+  const { composer } = useAui();
+  const text = useAuiState((state) => state.composer.text);
+  const person = useChatState((state) => state.person);
+  const open = useChatState((state) => state.open);
+  const key = draftKey({ person, open });
+  const kept = useRef<{ key: string | null; conversation: string }>({ key: null, conversation: open.key });
+
+  useEffect(() => {
+    const before = kept.current;
+    if (key === before.key) {
+      if (key !== null) saveDraft(key, text);
+      return;
+    }
+    kept.current = { key, conversation: open.key };
+    if (before.key === null || isSameDraft(before, key, open.key)) {
+      // Typed before it was known who types, or where: it moves along.
+      if (before.key !== null) saveDraft(before.key, "");
+      if (key !== null) text === "" ? composer.setText(loadDraft(key)) : saveDraft(key, text);
+    } else {
+      composer.setText(key === null ? "" : loadDraft(key));
+    }
+  }, [composer, key, open.key, text]);
+}
+
+/** A conversation that got its id is the same, whoever else is not. */
+function isSameDraft(
+  before: { key: string | null; conversation: string },
+  key: string | null,
+  conversation: string,
+) {
+  return before.conversation === conversation && owner(before.key) === owner(key);
+}
+
+function owner(key: string | null): string | null {
+  return key === null ? null : key.slice(0, key.lastIndexOf(":"));
+}
