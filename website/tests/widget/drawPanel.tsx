@@ -8,7 +8,7 @@ export function drawPanel(chat: FakeChat, onClose: () => void = () => {}) {
   fillGaps();
   return render(
     <ChatProvider value={chat}>
-      <Panel open onClose={onClose} />
+      <Panel open takesFocus onClose={onClose} />
     </ChatProvider>,
   );
 }

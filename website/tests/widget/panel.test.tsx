@@ -34,6 +34,18 @@ test("the focus is where one types, Escape closes the list, then the chat", () =
   expect(closed).toHaveBeenCalledOnce();
 });
 
+test("another conversation keeps the focus where one types, unless the person is elsewhere on the page", () => {
+  const chat = fakeChat();
+  drawPanel(chat);
+  act(() => chat.set({ open: { ...NEW_THREAD, key: "b" } }));
+  expect(document.activeElement).toBe(message());
+  const field = document.body.appendChild(document.createElement("input"));
+  field.focus();
+  act(() => chat.set({ open: { ...NEW_THREAD, key: "c" } }));
+  expect(document.activeElement).toBe(field);
+  field.remove();
+});
+
 test("a conversation is opened, renamed, and deleted after a yes", async () => {
   const chat = fakeChat({ threads: LIST });
   drawPanel(chat);

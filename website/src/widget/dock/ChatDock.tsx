@@ -12,6 +12,7 @@ export function ChatDock(): ReactNode {
   const { siteConfig } = useDocusaurusContext();
   const settings = useMemo(() => readSettings(siteConfig.customFields?.chat), [siteConfig]);
   const [open, setOpen] = useState(wasOpen);
+  const [clicked, setClicked] = useState(false);
   const { Panel, failed } = usePanelCode(open, settings);
   const bubble = useRef<HTMLButtonElement>(null);
   const close = useCallback(() => {
@@ -26,13 +27,16 @@ export function ChatDock(): ReactNode {
 
   return createPortal(
     <aside className={styles.dock} aria-label="Chat">
-      {Panel && <Panel open={open} settings={settings} onClose={close} />}
+      {Panel && <Panel open={open} takesFocus={clicked} settings={settings} onClose={close} />}
       <ChatBubble
         ref={bubble}
         hidden={open && Panel !== null}
         loading={open && Panel === null}
         failed={failed}
-        onOpen={() => setOpen(true)}
+        onOpen={() => {
+          setClicked(true);
+          setOpen(true);
+        }}
       />
     </aside>,
     document.body,

@@ -3,6 +3,8 @@ import type { ChatSettings } from "../settings";
 
 export interface PanelProps {
   readonly open: boolean;
+  /** The person opened it; it was not just left open on the page before. */
+  readonly takesFocus: boolean;
   readonly settings: ChatSettings;
   readonly onClose: () => void;
 }

@@ -5,11 +5,11 @@ import { Panel } from "./Panel";
 import { startChat } from "./startChat";
 
 /** The whole chat: its modules, and the picture of them. This is what the first click fetches. */
-export function ChatPanel({ open, settings, onClose }: PanelProps): ReactNode {
+export function ChatPanel({ open, takesFocus, settings, onClose }: PanelProps): ReactNode {
   const [chat] = useState(() => startChat(settings));
   return (
     <ChatProvider value={chat}>
-      <Panel open={open} onClose={onClose} />
+      <Panel open={open} takesFocus={takesFocus} onClose={onClose} />
     </ChatProvider>
   );
 }

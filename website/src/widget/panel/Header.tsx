@@ -1,4 +1,4 @@
-import type { ReactNode, Ref } from "react";
+import type { ReactNode } from "react";
 import { useChat, useChatState } from "../parts/ChatContext";
 import { IconButton } from "../parts/IconButton";
 import styles from "./panel.module.css";
@@ -8,11 +8,9 @@ interface HeaderProps {
   readonly view: View;
   readonly onView: (view: View) => void;
   readonly onClose: () => void;
-  /** What has the focus when there is nothing to type in. */
-  readonly listButton: Ref<HTMLButtonElement>;
 }
 
-export function Header({ view, onView, onClose, listButton }: HeaderProps): ReactNode {
+export function Header({ view, onView, onClose }: HeaderProps): ReactNode {
   const chat = useChat();
   const openTitle = useChatState((state) => state.open.title);
   const titles: Record<View, string> = {
@@ -23,7 +21,6 @@ export function Header({ view, onView, onClose, listButton }: HeaderProps): Reac
   return (
     <header className={styles.header}>
       <IconButton
-        ref={listButton}
         icon={view === "conversation" ? "list" : "back"}
         label={view === "conversation" ? "Conversations" : "Back to the conversation"}
         aria-expanded={view !== "conversation"}

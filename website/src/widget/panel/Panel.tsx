@@ -1,4 +1,4 @@
-import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from "react";
+import { type KeyboardEvent, type ReactNode, useRef, useState } from "react";
 import { AccountBar } from "../account/AccountBar";
 import { SignIn } from "../account/SignIn";
 import { Conversation } from "../conversation/Conversation";
@@ -8,28 +8,25 @@ import { ThreadList } from "../threads/ThreadList";
 import { Header } from "./Header";
 import { ConnectionBanner, KeepingNotice } from "./Notices";
 import styles from "./panel.module.css";
+import { useFocusInside } from "./useFocusInside";
 import { useCoveredPage, usePhone } from "./usePhone";
 import type { View } from "./views";
 
 interface PanelFrameProps {
   readonly open: boolean;
+  readonly takesFocus: boolean;
   readonly onClose: () => void;
 }
 
 /** The panel's frame: one of three views, under a header. The conversation stays there when another is shown. */
-export function Panel({ open, onClose }: PanelFrameProps): ReactNode {
+export function Panel({ open, takesFocus, onClose }: PanelFrameProps): ReactNode {
   const [view, setView] = useState<View>("conversation");
   const person = useChatState((state) => state.person);
   const panel = useRef<HTMLElement>(null);
-  const listButton = useRef<HTMLButtonElement>(null);
   const phone = usePhone();
   useCoveredPage(open && phone);
 
-  useEffect(() => {
-    if (!open || view === "sign-in") return;
-    const typing = view === "conversation" ? panel.current?.querySelector<HTMLElement>("textarea") : null;
-    (typing ?? listButton.current)?.focus();
-  }, [open, view]);
+  useFocusInside(panel, { open, wanted: takesFocus, view, phone });
 
   const onEscape = (event: KeyboardEvent) => {
     const inDialog = event.target instanceof Element && event.target.closest("dialog") !== null;
@@ -51,7 +48,7 @@ export function Panel({ open, onClose }: PanelFrameProps): ReactNode {
       onKeyDown={onEscape}
     >
       <Announcer>
-        <Header view={view} onView={setView} onClose={onClose} listButton={listButton} />
+        <Header view={view} onView={setView} onClose={onClose} />
         <ConnectionBanner />
         <Conversation hidden={view !== "conversation"} notices={<KeepingNotice onSignIn={toSignIn} />} />
         {view === "threads" && (
