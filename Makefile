@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test check bench chaos lock clean
+.PHONY: help setup demo test check bench chaos settings lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ bench: setup ## Measure each Store call and whole turns; needs about fifteen min
 
 chaos: setup ## Break servers, database and network at random, and check what is stored; four minutes.
 	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED))
+
+settings: setup ## Rewrite docs/settings.md from app/settings.py.
+	$(BIN)/python -m scripts.settings_page
 
 lock: ## Rewrite the lock files from pyproject.toml.
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 pyproject.toml -o requirements.txt

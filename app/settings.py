@@ -26,7 +26,13 @@ from app.files.urls import parse_files_url
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 _ADDRESS = re.compile(r"https?://[^/?#\s]+")
 _READING = SettingsConfigDict(
-    env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
+    env_file=".env",
+    extra="ignore",
+    frozen=True,
+    env_ignore_empty=True,
+    hide_input_in_errors=True,
+    # They are what docs/settings.md says of each setting (make settings).
+    use_attribute_docstrings=True,
 )
 
 
@@ -50,7 +56,8 @@ class Settings(BaseSettings):
     database_url: str = Field(repr=False)
     """Where conversations live: the URL that Neon's console copies, or another PostgreSQL URL."""
     database_url_unpooled: str | None = Field(default=None, repr=False)
-    """The direct host, for migrations and live sync; DATABASE_URL when not set."""
+    """The direct host, for migrations and live sync; without one, migrations use `DATABASE_URL`, and the
+    database is asked every second what changed."""
     chat_pool_min_size: Annotated[int, Field(ge=0)] = 2
     """Connections opened at start."""
     chat_pool_max_size: PositiveInt = 10
@@ -80,16 +87,18 @@ class Settings(BaseSettings):
     auth_jwks_url: str | None = None
     """Where the issuer of sign-in tokens publishes its keys; without it nobody has an account."""
     auth_issuer: str | None = None
-    """The `iss` of sign-in tokens; required with AUTH_JWKS_URL."""
+    """The `iss` of sign-in tokens; required with `AUTH_JWKS_URL`."""
     auth_audience: str | None = None
-    """The `aud` of sign-in tokens; required with AUTH_JWKS_URL."""
+    """The `aud` of sign-in tokens; required with `AUTH_JWKS_URL`."""
     chat_secret: str | None = Field(default=None, repr=False, min_length=32)
-    """Signs visitor ids and download links; unless set, one is made and kept in the database."""
+    """Signs visitor ids and links to files; 32 characters at least. Unless set, one is made and kept in the
+    database. With another one, visitors are strangers: keep it."""
 
     chat_attachments: Literal["on", "off"] = "on"
     """Whether messages may carry files."""
     chat_files_url: str = "file:.data/files"
-    """Where the bytes of attachments are kept: a folder, or `s3://bucket/prefix` with AWS_* settings."""
+    """Where the bytes of attachments are kept: a folder, or `s3://bucket/prefix` with the usual `AWS_…`
+    variables."""
     chat_max_attachment_bytes: PositiveInt = 20 * 1024 * 1024
     """Longest file."""
     chat_attachment_types: Annotated[tuple[str, ...], NoDecode] = (
@@ -122,8 +131,8 @@ class Settings(BaseSettings):
     chat_turn_wait_seconds: PositiveFloat = 20.0
     """How long a repeated request waits for an answer that another process is writing, before it is a 409."""
     redis_url: str | None = Field(default=None, repr=False)
-    """Where the processes of one service count requests together, and tell each other of changes; each
-    counts its own, and PostgreSQL tells of changes, unless set."""
+    """Where the processes of one service count requests together, and tell each other of changes. Unless set,
+    each counts its own, and PostgreSQL's NOTIFY tells of changes."""
     chat_max_event_streams: PositiveInt = 20
     """Devices and windows of one owner that may follow changes at once, per process."""
     chat_events_seconds: PositiveFloat = 3600.0

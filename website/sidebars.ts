@@ -1,7 +1,22 @@
 import type { SidebarsConfig } from "@docusaurus/plugin-content-docs";
 
 const sidebars: SidebarsConfig = {
-  docs: ["ARCHITECTURE", "PERFORMANCE"],
+  docs: [
+    {
+      type: "category",
+      label: "Begin",
+      collapsible: false,
+      items: ["getting-started", "chat-widget", "tutor"],
+    },
+    {
+      type: "category",
+      label: "Run it",
+      collapsible: false,
+      items: ["deploy-on-neon", "accounts", "settings", "operations", "migrate"],
+    },
+    { type: "category", label: "Build on it", collapsible: false, items: ["api", "embed"] },
+    { type: "category", label: "Inside", collapsible: false, items: ["ARCHITECTURE", "PERFORMANCE"] },
+  ],
 };
 
 export default sidebars;

@@ -11,7 +11,7 @@ export default function Home(): ReactNode {
       <main className="container margin-vert--xl">
         <Heading as="h1">{siteConfig.title}</Heading>
         <p>{siteConfig.tagline}</p>
-        <Link className="button button--primary" to="/docs/ARCHITECTURE">
+        <Link className="button button--primary" to="/docs/getting-started">
           Read the docs
         </Link>
       </main>
