@@ -18,6 +18,7 @@ from app.database.failures import StatementFailed
 from app.database.migrations import migrate
 from app.demo.accounts import accounts_server
 from app.demo.auth_server import AuthServer, AuthServerError
+from app.demo.website import website
 from app.doctor import Finding, Level, examine
 from app.errors import ChatHistoryError
 from app.identity.demo import DemoSignIn
@@ -102,7 +103,12 @@ def _demo(options: argparse.Namespace) -> int:
         migrate(postgres.url)
         accounts = _accounts(running, options, postgres.url)
         settings = _demo_settings(options, postgres.url, accounts)
-        app = create_app(settings, demo=DemoSignIn(), auth_server=accounts.url if accounts else None)
+        app = create_app(
+            settings,
+            demo=DemoSignIn(),
+            auth_server=accounts.url if accounts else None,
+            site=_site(options),
+        )
         print(f"The demo is on http://{options.host}:{options.port}; Ctrl+C stops it.", flush=True)
         _run(app, options)
     return 0
@@ -117,6 +123,18 @@ def _accounts(running: ExitStack, options: argparse.Namespace, postgres_url: str
     except AuthServerError as error:
         print(f"The demo goes on without accounts of your own. {error}", file=sys.stderr)
         return None
+
+
+def _site(options: argparse.Namespace) -> Path | None:
+    """Return where the website is; without it the API is there all the same."""
+    site = website()
+    if site is None:
+        print(
+            "The demo serves the API without the website, which is not built; `make demo` builds it if"
+            f" Node.js is here. The routes are described on http://{options.host}:{options.port}/api/docs.",
+            file=sys.stderr,
+        )
+    return site
 
 
 def _demo_settings(options: argparse.Namespace, postgres_url: str, accounts: AuthServer | None) -> Settings:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.staticfiles import StaticFiles
 
 from app.api import attachments, chatkit, docs, events, export, feedback, health, me, policy, threads, turns
 from app.api.auth_proxy import auth_proxy_router
@@ -15,6 +14,7 @@ from app.api.demo import demo_router
 from app.api.errors import add_error_handlers
 from app.api.headers import SecurityHeaders
 from app.api.openapi import describe
+from app.api.site import Site
 from app.assembly import assemble
 from app.chat.responder import Responder
 from app.identity.caller import VISITOR_HEADER
@@ -43,11 +43,13 @@ def create_app(
     responder: Responder | None = None,
     demo: DemoSignIn | None = None,
     auth_server: str | None = None,
+    site: Path | None = None,
 ) -> FastAPI:
     """Return the server. Reads settings from the environment unless given, connects when it starts.
 
     `responder` answers instead of the one that CHAT_RESPONDER names. `demo` adds sign-in without
     a password. Requests for `/api/auth/…` are passed on to the address `auth_server`, when it is given.
+    What no route is for is looked for in the folder `site`.
     Raises pydantic's ValidationError for settings that are wrong or missing.
     """
     settings = settings or Settings()
@@ -73,7 +75,9 @@ def create_app(
         app.include_router(auth_proxy_router(auth_server))
     if demo is not None:
         app.include_router(demo_router(demo))
-        app.mount("/", StaticFiles(directory=_PAGE, html=True))
+    if site is not None or demo is not None:
+        # Not a mount at "/": that would match before a route which has the path and not the method.
+        app.router.default = Site(site or _PAGE)
     return app
 
 

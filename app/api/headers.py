@@ -1,6 +1,5 @@
 """What every response tells the browser not to do."""
 
-from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _EVERYWHERE = {
@@ -17,24 +16,14 @@ _EVERYWHERE = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
-# Data is never a document: opened as one, it can do nothing.
+# Data is never a document: opened as one, it can do nothing. Pages say themselves what they do.
 _DATA = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     # What was said is in no cache, the browser's included.
     "Cache-Control": "no-store",
 }
-# The page: its own files, images that it makes itself, and no script or style inside the HTML.
-_PAGE = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
-    ),
-    # Its files have the same names in every release; asking costs a 304.
-    "Cache-Control": "no-cache",
-}
 # Over https only, as the standard wants it, and for this host only: others are not ours to speak for.
 _HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
-_FAILURES = 400
 
 
 class SecurityHeaders:
@@ -61,12 +50,10 @@ class SecurityHeaders:
 
 
 def _complete(message: Message, scope: Scope) -> None:
-    # Routing leaves behind what answered. A page that is not there is answered with data.
-    is_page = isinstance(scope.get("endpoint"), StaticFiles) and message["status"] < _FAILURES
     present = {name.lower() for name, _ in message["headers"]}
     message["headers"] = [
         *message["headers"],
-        *(pair for pair in _RAW[is_page, scope["scheme"] == "https"] if pair[0] not in present),
+        *(pair for pair in _RAW[scope["scheme"] == "https"] if pair[0] not in present),
     ]
 
 
@@ -74,9 +61,5 @@ def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
-_RAW = {
-    (is_page, is_https): _raw(_EVERYWHERE | (_PAGE if is_page else _DATA) | (_HTTPS if is_https else {}))
-    for is_page in (False, True)
-    for is_https in (False, True)
-}
-"""The headers for a page or data, over https or not, as ASGI has them."""
+_RAW = {is_https: _raw(_EVERYWHERE | _DATA | (_HTTPS if is_https else {})) for is_https in (False, True)}
+"""The headers, over https or not, as ASGI has them."""

@@ -80,21 +80,6 @@ async def test_a_preflight_has_them(database_url: str) -> None:
             assert_data(await opened.client().http.options("/chatkit", headers=ask), status)
 
 
-async def test_the_page_runs_its_own_files_and_no_script_inside_the_html(shared_house: House) -> None:
-    http = shared_house.client().http
-    for path in ("/", "/page.js", "/page.css"):
-        response = await http.get(path)
-        assert response.status_code == 200
-        directives = assert_safe(response)
-        assert directives["default-src"] == "'self'"
-        assert directives["object-src"] == "'none'"
-        assert "unsafe" not in str(directives)
-        assert response.headers["cache-control"] == "no-cache"
-        again = await http.get(path, headers={"If-None-Match": response.headers["etag"]})
-        assert again.status_code == 304
-        assert_safe(again)
-
-
 async def test_the_described_routes_run_the_script_of_that_page_and_no_other(shared_house: House) -> None:
     response = await shared_house.client().http.get("/api/docs")
     assert response.status_code == 200

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -186,14 +187,17 @@ class House:
 
 @asynccontextmanager
 async def house(
-    database_url: str, responder: Responder | None = None, **settings: Any
+    database_url: str, responder: Responder | None = None, site: Path | None = None, **settings: Any
 ) -> AsyncIterator[House]:
-    """Run a server with demo sign-in on a database."""
+    """Run a server with demo sign-in on a database, and with the pages in the folder `site`."""
     demo = DemoSignIn()
     with tempfile.TemporaryDirectory(prefix="chatkit-neon-files-") as folder:
         values = {"chat_responder": "echo", "chat_files_url": f"file:{folder}", **settings}
         app = create_app(
-            Settings(**values, database_url=database_url, _env_file=None), responder=responder, demo=demo
+            Settings(**values, database_url=database_url, _env_file=None),
+            responder=responder,
+            demo=demo,
+            site=site,
         )
         async with serving(app) as url:
             opened = House(url, app, demo)
