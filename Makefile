@@ -4,14 +4,20 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test check bench chaos settings lock clean
+.PHONY: help setup site demo test check bench chaos settings lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 ACCOUNTS := auth-server/node_modules/.installed
+WEBSITE := website/node_modules/.installed
+SITE := website/build/index.html
+# Folders are among them: one changes when a file in it goes.
+PAGES := $(shell find docs website/src website/static -not -name .DS_Store) \
+  $(wildcard website/*.ts website/*.json)
+HAS_NODE := node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null
 
-setup: .venv/installed $(ACCOUNTS) ## Make .venv, and auth-server/node_modules, from the lock files.
+setup: .venv/installed $(ACCOUNTS) $(WEBSITE) ## Make .venv and both node_modules from the lock files.
 
 .venv/installed: requirements-dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "chatkit-neon needs Python 3.11 or newer: make PYTHON=python3.12 …")'
@@ -20,13 +26,18 @@ setup: .venv/installed $(ACCOUNTS) ## Make .venv, and auth-server/node_modules, 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Without Node.js everything but accounts works.
-$(ACCOUNTS): auth-server/package.json auth-server/package-lock.json
-	@if node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null; then \
-	  cd auth-server && npm ci --no-audit --no-fund --loglevel=error >/dev/null && touch node_modules/.installed; \
-	else echo "Accounts need Node.js 20 or newer, with npm; the rest works without." >&2; fi
+# Without Node.js everything but accounts and the website works.
+$(ACCOUNTS) $(WEBSITE): %/node_modules/.installed: %/package.json %/package-lock.json
+	@if $(HAS_NODE); then \
+	  cd $* && npm ci --no-audit --no-fund --loglevel=error >/dev/null && touch node_modules/.installed; \
+	else echo "The folder $* needs Node.js 20 or newer, with npm; the rest works without." >&2; fi
 
-demo: setup ## Everything on http://127.0.0.1:8000 with demo sign-in; data stays in .data/.
+site: setup $(SITE) ## Build the website into website/build, if its sources changed.
+
+$(SITE): $(PAGES) | setup
+	@if $(HAS_NODE); then cd website && npm run --silent build; fi
+
+demo: setup $(SITE) ## Everything on http://127.0.0.1:8000 with demo sign-in; data stays in .data/.
 	$(BIN)/chatkit-neon demo
 
 check: setup ## Format, lint, types, lock files.
@@ -34,11 +45,14 @@ check: setup ## Format, lint, types, lock files.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	cd auth-server && npm run --silent check
+	cd website && npm run --silent check
 	scripts/check-locks
 
-test: check ## Every check and every test, on a throwaway PostgreSQL.
+test: check site ## Every check and every test, on a throwaway PostgreSQL.
 	scripts/install-packages
 	scripts/build-pgbouncer
+	cd website && npm test --silent
+	cd website && npm run --silent sizes
 	$(BIN)/pytest
 
 bench: setup ## Measure each Store call and whole turns; needs about fifteen minutes.
@@ -55,4 +69,4 @@ lock: ## Rewrite the lock files from pyproject.toml.
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --extra dev pyproject.toml -c requirements.txt -o requirements-dev.txt
 
 clean: ## Remove what the other targets made, but never .data/.
-	rm -rf .venv auth-server/node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv auth-server/node_modules website/node_modules website/build website/.docusaurus dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,6 @@
 import type * as Preset from "@docusaurus/preset-classic";
 import type { Config } from "@docusaurus/types";
-import { themes } from "prism-react-renderer";
+import { dark, light } from "./prism";
 
 const config: Config = {
   title: "chatkit-neon",
@@ -8,11 +8,18 @@ const config: Config = {
   // Only sitemaps and canonical links need it; whoever publishes the site under an address names it.
   url: process.env.SITE_URL ?? "http://127.0.0.1:8000",
   baseUrl: "/",
+  // A script inside each page, of use only where the address above is wrong.
+  baseUrlIssueBanner: false,
+  favicon: "img/icon.svg",
   trailingSlash: false,
   onBrokenLinks: "throw",
   onBrokenAnchors: "throw",
   markdown: { format: "detect", hooks: { onBrokenMarkdownLinks: "throw", onBrokenMarkdownImages: "throw" } },
-  future: { v4: true, faster: true },
+  // Layers would be rewritten for old browsers so that they win over the site's own styles.
+  future: {
+    v4: { removeLegacyPostBuildHeadAttribute: true, useCssCascadeLayers: false },
+    faster: true,
+  },
   i18n: { defaultLocale: "en", locales: ["en"] },
   presets: [
     [
@@ -29,15 +36,16 @@ const config: Config = {
     colorMode: { respectPrefersColorScheme: true },
     navbar: {
       title: "chatkit-neon",
+      logo: { src: "img/icon.svg", alt: "", width: 28, height: 28 },
       items: [
         { type: "docSidebar", sidebarId: "docs", label: "Docs", position: "left" },
-        { href: "pathname:///api/docs", label: "API", position: "left" },
+        { to: "/docs/api", label: "API", position: "left" },
       ],
     },
     footer: { style: "light", copyright: "chatkit-neon. MIT license." },
     prism: {
-      theme: themes.github,
-      darkTheme: themes.dracula,
+      theme: light,
+      darkTheme: dark,
       additionalLanguages: ["bash", "http", "json", "python"],
     },
   } satisfies Preset.ThemeConfig,

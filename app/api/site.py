@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import stat
+from functools import lru_cache
 from pathlib import Path
 
 from fastapi.staticfiles import StaticFiles
@@ -24,16 +25,15 @@ _ASK = "no-cache"
 
 
 class Site(StaticFiles):
-    """A folder of pages, each of them at its address without `.html`. Mount it behind all routes.
+    """A folder of pages, each of them at its address without `.html`. Have it answer what no route does.
 
-    Pages may run the site's own files, and the scripts that stood in pages when the server started;
-    nothing comes from elsewhere. For what is not there, a browser that looks for a page gets the site's
-    404 page, and anybody else the answer that other routes give, too.
+    A page may run the site's own files, and the scripts that stand in it; nothing comes from elsewhere.
+    For what is not there, a browser that looks for a page gets the site's 404 page, and anybody else the
+    answer that other routes give, too.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(directory=folder)
-        self._policy = _policy_for(folder)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return a file of the site. Raises HTTPException for what is not there."""
@@ -43,7 +43,6 @@ class Site(StaticFiles):
         except HTTPException as error:
             response = self._not_found(error, scope)
             response.headers["Cache-Control"] = _ASK
-        response.headers["Content-Security-Policy"] = self._policy
         return response
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
@@ -55,25 +54,40 @@ class Site(StaticFiles):
             return super().lookup_path(f"{path}.html")
         return full_path, found
 
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        """Return a file with the policy it needs, or that it has not changed."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Content-Security-Policy"] = _policy_of(str(full_path), stat_result.st_mtime_ns)
+        return response
+
     def _not_found(self, error: HTTPException, scope: Scope) -> Response:
         full_path, found = self.lookup_path("404.html")
         accepted = Headers(scope=scope).get("accept", "")
         if error.status_code != _NOT_FOUND or found is None or "text/html" not in accepted:
             raise error
-        return FileResponse(full_path, _NOT_FOUND, {"Vary": "Accept"}, stat_result=found)
+        policy = _policy_of(full_path, found.st_mtime_ns)
+        headers = {"Vary": "Accept", "Content-Security-Policy": policy}
+        return FileResponse(full_path, _NOT_FOUND, headers, stat_result=found)
 
 
-def _policy_for(folder: Path) -> str:
-    """Return a policy under which the pages of a site do what they do, and nothing else runs."""
-    digests = {
-        base64.b64encode(hashlib.sha256(script).digest()).decode()
-        for page in folder.rglob("*.html")
-        for script in _INLINE_SCRIPT.findall(page.read_bytes())
-    }
-    scripts = " ".join(["'self'", *(f"'sha256-{digest}'" for digest in sorted(digests))])
+@lru_cache(maxsize=1000)
+def _policy_of(full_path: str, _changed: int) -> str:
+    """Return a policy under which a file does what it does, and nothing else runs."""
+    scripts = ["'self'"]
+    if full_path.endswith(".html"):
+        for script in _INLINE_SCRIPT.findall(Path(full_path).read_bytes()):
+            digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
+            scripts.append(f"'sha256-{digest}'")
     return (
+        f"default-src 'self'; script-src {' '.join(scripts)}; "
         # Colours of code are attributes of its words; they can show things, and do nothing.
-        f"default-src 'self'; script-src {scripts}; style-src 'self'; style-src-attr 'unsafe-inline'; "
+        "style-src 'self'; style-src-attr 'unsafe-inline'; "
         "img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )

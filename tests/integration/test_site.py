@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -83,6 +84,16 @@ async def test_pages_run_their_own_scripts_and_nothing_from_elsewhere(http: http
     for name in ("object-src", "base-uri", "form-action"):
         assert directives[name] == "'none'"
     assert "http" not in str(directives)
+
+
+async def test_a_site_that_is_built_anew_meanwhile_runs(http: httpx.AsyncClient, folder: Path) -> None:
+    page = folder / "docs" / "anew.html"
+    page.write_text("<script>first()</script>")
+    first = assert_safe(await http.get("/docs/anew"))["script-src"]
+    page.write_text("<script>second()</script>")
+    os.utime(page, ns=(0, page.stat().st_mtime_ns + 1_000_000))
+    second = assert_safe(await http.get("/docs/anew"))["script-src"]
+    assert len({first, second, "'self'"}) == 3
 
 
 async def test_files_with_a_digest_in_their_name_are_kept_for_good(http: httpx.AsyncClient) -> None:
