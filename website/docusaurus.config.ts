@@ -1,6 +1,15 @@
 import type * as Preset from "@docusaurus/preset-classic";
-import type { Config } from "@docusaurus/types";
+import type { Config, Plugin } from "@docusaurus/types";
 import { dark, light } from "./prism";
+
+/** Builds the pages without the chat: WITHOUT_CHAT=1, by which scripts/sizes.mjs measures what it costs. */
+function withoutChat(): Plugin {
+  const root = require.resolve("@docusaurus/core/lib/client/theme-fallback/Root");
+  return {
+    name: "without-chat",
+    configureWebpack: () => ({ resolve: { alias: { "@theme/Root": root } } }),
+  };
+}
 
 const config: Config = {
   title: "chatkit-neon",
@@ -21,6 +30,7 @@ const config: Config = {
     faster: true,
   },
   i18n: { defaultLocale: "en", locales: ["en"] },
+  plugins: process.env.WITHOUT_CHAT ? [withoutChat] : [],
   presets: [
     [
       "classic",

@@ -43,7 +43,7 @@ export default function Home(): ReactNode {
             Get started
           </Link>
           <Link className="button button--outline button--primary button--lg" to="/docs/embed">
-            Use the store in your server
+            Use it in your server
           </Link>
         </div>
         <ul className={styles.promises}>
