@@ -5,7 +5,7 @@ from app.chat.context import ChatContext
 from app.chat.echo import EchoResponder
 from app.chat.exactly_once import ExactlyOnce
 from app.chat.leases import LeaseKeeper
-from app.chat.offline import OfflineResponder
+from app.chat.offline import OfflineTutor
 from app.chat.responder import Responder
 from app.chat.server import HistoryServer
 from app.chat.turns import Turns
@@ -27,6 +27,8 @@ from app.limits import RateLimits
 from app.repositories.files import FileSweep
 from app.repositories.leases import Leases
 from app.repositories.secrets import SecretRepository
+from app.retrieval.building import documents_of
+from app.retrieval.passages import Retriever
 from app.settings import Settings, wrong
 from app.stores import ChatStore, MemoryStore, NeonChatKitStore
 
@@ -49,6 +51,8 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
     blobs, visitors_blobs = blobs_of(settings), Blobs.in_memory()
     sweeper = Sweeper(FileSweep(database), blobs)
     live = Live.of(settings, database)
+    documents = None if responder or settings.chat_responder == "echo" else documents_of(settings, None)
+    answers = responder or _responder(settings, documents)
     accounts: NeonChatKitStore[ChatContext] = NeonChatKitStore(
         engine,
         retry_seconds=settings.chat_database_retry_seconds,
@@ -67,7 +71,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
         takes_files = settings.chat_attachments == "on"
         return HistoryServer(
             store,
-            responder or _responder(settings),
+            answers,
             max_message_bytes=settings.chat_max_message_bytes,
             files=FileStore(store, place, links, limits, home=home) if takes_files else None,
         )
@@ -104,6 +108,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
         ),
         live=live,
         has_demo_users=demo is not None,
+        documents=documents,
     )
 
 
@@ -126,7 +131,7 @@ def blobs_of(settings: Settings) -> Blobs:
         raise wrong("chat_files_url", str(error)) from None
 
 
-def _responder(settings: Settings) -> Responder:
+def _responder(settings: Settings, documents: Retriever | None) -> Responder:
     if settings.chat_responder == "echo":
         return EchoResponder(word_seconds=settings.chat_echo_word_seconds)
-    return OfflineResponder()
+    return OfflineTutor(documents, public_url=settings.chat_public_url)

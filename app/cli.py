@@ -12,7 +12,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from app.commands import erase, export, purge
+from app.commands import erase, export, index, purge
 from app.database.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from app.database.failures import StatementFailed
 from app.database.migrations import migrate
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     doctor = commands.add_parser("doctor", help="say in plain words what is wrong or slow; changes nothing")
     doctor.set_defaults(run=_doctor)
-    for command in (export, erase, purge):
+    for command in (export, erase, purge, index):
         command.add(commands.add_parser)
     add_commands(commands)
     for server in (serve, demo):
@@ -103,6 +103,7 @@ def _demo(options: argparse.Namespace) -> int:
         migrate(postgres.url)
         accounts = _accounts(running, options, postgres.url)
         settings = _demo_settings(options, postgres.url, accounts)
+        _index_documents(settings)
         app = create_app(
             settings,
             demo=DemoSignIn(),
@@ -137,14 +138,22 @@ def _site(options: argparse.Namespace) -> Path | None:
     return site
 
 
+def _index_documents(settings: Settings) -> None:
+    """Have the demo answer from this project's docs; without them it says that it cannot."""
+    if (documents := index.own_documents()) is not None:
+        index.make_index(documents, settings.chat_index)
+
+
 def _demo_settings(options: argparse.Namespace, postgres_url: str, accounts: AuthServer | None) -> Settings:
     settings = Settings(database_url=postgres_url, database_url_unpooled=None)
-    own: dict[str, str] = {}
+    own: dict[str, str | Path] = {}
     if accounts is not None:
         own["auth_jwks_url"] = accounts.jwks_url
         own["auth_issuer"] = own["auth_audience"] = accounts.public_url
     if "chat_files_url" not in settings.model_fields_set:
         own["chat_files_url"] = f"file:{options.data / 'files'}"
+    if "chat_index" not in settings.model_fields_set:
+        own["chat_index"] = options.data / "index"
     return settings.model_copy(update=own)
 
 

@@ -1,6 +1,7 @@
 """Every setting of the server, read once, from the environment or `.env`."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from limits import parse_many
@@ -45,13 +46,20 @@ class MigrationSettings(BaseSettings):
     database_url_unpooled: str | None = Field(default=None, repr=False)
 
 
-class Settings(BaseSettings):
+class IndexSettings(BaseSettings):
+    """Where the offline index is, for whoever needs nothing else."""
+
+    model_config = _READING
+
+    chat_index: Path = Path(".data/index")
+    """Folder of the offline index that `chatkit-neon index` makes; it is answered from without QDRANT_URL."""
+
+
+class Settings(IndexSettings):
     """The server's settings. A wrong or missing value stops the start and names itself.
 
     Names are those of the fields in capitals: DATABASE_URL, CHAT_ANONYMOUS, …
     """
-
-    model_config = _READING
 
     database_url: str = Field(repr=False)
     """Where conversations live: the URL that Neon's console copies, or another PostgreSQL URL."""
@@ -138,6 +146,25 @@ class Settings(BaseSettings):
     chat_events_seconds: PositiveFloat = 3600.0
     """How long a stream of changes lasts at most; then the device comes back, perhaps to another process."""
 
+    qdrant_url: str | None = Field(default=None, repr=False)
+    """A Qdrant server with documents to answer from. It is read, and never written."""
+    qdrant_api_key: str | None = Field(default=None, repr=False)
+    """Its key; one that may only read is enough."""
+    qdrant_collection: str | None = None
+    """The collection; required with QDRANT_URL."""
+    qdrant_vector_name: str | None = None
+    """The vector that is searched, in a collection with named ones."""
+    qdrant_text_field: str | None = None
+    """Where a payload's text is, as a dotted path; unless set, where well-known libraries put it."""
+    qdrant_title_field: str | None = None
+    """Where its title is, likewise."""
+    qdrant_url_field: str | None = None
+    """Where its address is, likewise."""
+    qdrant_min_score: float | None = None
+    """Hits with a lower score are left out; what is good depends on the model that made the vectors."""
+    qdrant_timeout_seconds: PositiveFloat = 5.0
+    """How long a question waits for the documents before it goes on without them."""
+
     cors_allowed_origins: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """Other origins whose pages may call this server, separated by commas; never `*`."""
 
@@ -171,7 +198,7 @@ class Settings(BaseSettings):
         parse_files_url(value)
         return value
 
-    @field_validator("auth_jwks_url", "chat_public_url")
+    @field_validator("auth_jwks_url", "chat_public_url", "qdrant_url")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
         # Not the value itself: what is wrong with it may be a password in the wrong place.
@@ -202,6 +229,12 @@ class Settings(BaseSettings):
     def _issuer_is_whole(self) -> Self:
         if self.auth_jwks_url and not (self.auth_issuer and self.auth_audience):
             raise ValueError("AUTH_JWKS_URL needs AUTH_ISSUER and AUTH_AUDIENCE beside it")
+        return self
+
+    @model_validator(mode="after")
+    def _qdrant_is_whole(self) -> Self:
+        if self.qdrant_url and not self.qdrant_collection:
+            raise ValueError("QDRANT_URL needs QDRANT_COLLECTION beside it")
         return self
 
     @model_validator(mode="after")

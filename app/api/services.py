@@ -22,6 +22,7 @@ from app.files.sweep import Sweeper
 from app.identity.caller import Caller, Identity
 from app.identity.jwks import PublishedKeys
 from app.limits import RateLimits
+from app.retrieval.passages import Retriever
 from app.settings import Settings
 from app.stores import ChatStore, NeonChatKitStore
 
@@ -57,6 +58,8 @@ class Services:
     live: Live
     has_demo_users: bool
     """Whether one can be signed in without a password; in the demo only."""
+    documents: Retriever | None
+    """What is answered from, when there is something."""
 
     async def start(self) -> None:
         """Connect, as far as others answer; begin what runs in the background."""
@@ -75,6 +78,8 @@ class Services:
         await self.limits.aclose()
         if self.keys is not None:
             await self.keys.aclose()
+        if self.documents is not None:
+            await self.documents.close()
         await self.engine.dispose()
 
     def server_for(self, caller: Caller) -> HistoryServer:

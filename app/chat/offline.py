@@ -1,26 +1,71 @@
-"""The responder for a server without a model: honest about what it cannot do."""
+"""The tutor for a server without a model: it answers with what the documents say, word for word."""
 
-from collections.abc import AsyncIterator
+import logging
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator
 
-from chatkit.types import ThreadStreamEvent, UserMessageItem
+from chatkit.types import Source, ThreadStreamEvent, UserMessageItem
 
-from app.chat.responder import Responder, Turn
+from app.chat.citations import quote_of, source_of, title_of
+from app.chat.responder import Responder, Turn, text_of
+from app.chat.small_talk import small_talk
+from app.retrieval.passages import Passage, RetrievalUnavailable, Retriever
+from app.retrieval.safe_markdown import escaped
 
-_ANSWER = (
-    "Your message is saved in this conversation, and you will find it here again. ",
+_log = logging.getLogger(__name__)
+_MOST_PASSAGES = 3
+_SAVED = "Your message is saved in this conversation, and you will find it here again. "
+_NO_DOCUMENTS = (
+    _SAVED,
     "I cannot answer it: ",
     "this server runs offline, without a language model and without documents to answer from.",
 )
+_UNAVAILABLE = (
+    _SAVED,
+    "I cannot answer it now: the documents that I answer from cannot be reached. ",
+    "Please ask again in a little while.",
+)
+_NOT_COVERED = (
+    "I found nothing about that in the documents, and I answer from them only. ",
+    "If you think that it is there, please ask in other words.",
+)
+_NO_QUESTION = ("I answer questions from the documents. ", "Please write one.")
 
 
-class OfflineResponder(Responder):
-    """Says that the message is kept and that nothing here can answer it."""
+class OfflineTutor(Responder):
+    """Quotes the passages that fit a question, and says so when there are none."""
+
+    def __init__(self, documents: Retriever | None, *, public_url: str | None = None) -> None:
+        """Answer from `documents`. Relative addresses in them are below `public_url`."""
+        self._documents = documents
+        self._public_url = public_url
 
     def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
-        """Say so."""
-        return turn.say(_sentences())
+        """Answer a question from the documents."""
+        return turn.say(self._answer(text_of(message) if message else ""))
+
+    async def _answer(self, question: str) -> AsyncIterator[str | Source]:
+        for piece in await self._pieces(question):
+            yield piece
+
+    async def _pieces(self, question: str) -> Iterable[str | Source]:
+        if reply := small_talk(question):
+            return (reply,)
+        if self._documents is None:
+            return _NO_DOCUMENTS
+        if not question:
+            return _NO_QUESTION
+        try:
+            passages = await self._documents.search(question, limit=_MOST_PASSAGES)
+        except RetrievalUnavailable as error:
+            _log.warning("A question goes without an answer: %s", error)
+            return _UNAVAILABLE
+        return _quoting(passages, self._public_url) if passages else _NOT_COVERED
 
 
-async def _sentences() -> AsyncIterator[str]:
-    for sentence in _ANSWER:
-        yield sentence
+def _quoting(passages: list[Passage], public_url: str | None) -> Iterator[str | Source]:
+    yield "Here is what the documents say:"
+    for passage in passages:
+        yield f"\n\n**{escaped(title_of(passage))}**\n\n"
+        yield from re.split(r"(?<=\n)", quote_of(passage))
+        yield source_of(passage, public_url)

@@ -9,11 +9,14 @@ from typing import Any
 from chatkit.actions import Action
 from chatkit.store import StoreItemType
 from chatkit.types import (
+    Annotation,
     AssistantMessageContent,
     AssistantMessageContentPartAdded,
+    AssistantMessageContentPartAnnotationAdded,
     AssistantMessageContentPartDone,
     AssistantMessageContentPartTextDelta,
     AssistantMessageItem,
+    Source,
     SyncCustomActionResponse,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
@@ -41,8 +44,12 @@ class Turn:
         """Return an id for an item of this thread."""
         return self.store.generate_item_id(item_type, self.thread, self.context)
 
-    async def say(self, words: AsyncIterator[str]) -> AsyncIterator[ThreadStreamEvent]:
-        """Stream an assistant message as its words arrive."""
+    async def say(self, words: AsyncIterator[str | Source]) -> AsyncIterator[ThreadStreamEvent]:
+        """Stream an assistant message as its words arrive.
+
+        A source among them becomes an annotation of the place that the text has got to, counted in
+        UTF-16 units, as browsers count.
+        """
         item = AssistantMessageItem(
             id=self.new_id("message"),
             thread_id=self.thread.id,
@@ -55,12 +62,21 @@ class Turn:
             item_id=item.id, update=AssistantMessageContentPartAdded(content_index=0, content=part)
         )
         text = ""
+        annotations: list[Annotation] = []
         async for word in words:
+            if not isinstance(word, str):
+                annotation = Annotation(source=word, index=_utf16_length(text))
+                added = AssistantMessageContentPartAnnotationAdded(
+                    content_index=0, annotation_index=len(annotations), annotation=annotation
+                )
+                annotations.append(annotation)
+                yield ThreadItemUpdatedEvent(item_id=item.id, update=added)
+                continue
             text += word
             yield ThreadItemUpdatedEvent(
                 item_id=item.id, update=AssistantMessageContentPartTextDelta(content_index=0, delta=word)
             )
-        part = AssistantMessageContent(text=text)
+        part = AssistantMessageContent(text=text, annotations=annotations)
         yield ThreadItemUpdatedEvent(
             item_id=item.id, update=AssistantMessageContentPartDone(content_index=0, content=part)
         )
@@ -90,3 +106,7 @@ class Responder(ABC):
 def text_of(message: UserMessageItem) -> str:
     """Return what a person reads of a message: its text and the names of its tags."""
     return " ".join(part.text for part in message.content).strip()
+
+
+def _utf16_length(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
