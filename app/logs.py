@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from app.database.embedded import EmbeddedPostgresError
 from app.database.failures import StatementFailed
 from app.errors import ChatHistoryError
+from app.retrieval.passages import RetrievalUnavailable
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _LONGEST_TEXT = 500
@@ -32,6 +33,7 @@ _SPEAKS_OF_THE_PROGRAM: tuple[type[BaseException], ...] = (
     ImportError,
     NameError,
     NotImplementedError,
+    RetrievalUnavailable,
     StatementFailed,
     TypeError,
 )

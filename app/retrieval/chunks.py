@@ -150,5 +150,5 @@ def _row(header: list[list[Token]], cells: list[list[Token]]) -> _Piece:
         for name, cell in zip(header[1:], others, strict=False)
         if cell[0].content
     ]
-    words = " ".join(plain_text(cell) for cell in cells)
+    words = " ".join(plain_text(cell) for cell in cells if cell[0].content)
     return _Piece("- " + " · ".join([render(first), *named]), words)

@@ -103,3 +103,5 @@ def _use_own_anchors(tokens: list[Token]) -> None:
         if token.type == "heading_open" and (own := _OWN_ANCHOR.search(following.content)):
             token.attrSet("id", own[1])
             following.content = following.content[: own.start()]
+            last = (following.children or [following])[-1]
+            last.content = _OWN_ANCHOR.sub("", last.content)

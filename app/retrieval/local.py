@@ -51,7 +51,7 @@ class LocalRetriever:
                 return
             self._name, self._ranking = await asyncio.to_thread(self._read)
         except IndexUnusable as error:
-            _log.warning("The documents stay as they were: %s", error)
+            _log.warning("The documents stay as they were: %s", str(error))
 
     def _read(self) -> tuple[str, Ranking]:
         stored = read_index(self._folder)

@@ -84,7 +84,8 @@ class QdrantRetriever:
             raise RetrievalUnavailable(
                 f"Qdrant cannot be reached or understood at QDRANT_URL: {type(error.source).__name__}"
             ) from error
-        except (ApiException, QdrantException) as error:
+        except (ApiException, QdrantException, AssertionError, ValueError) as error:
+            # The last two are how the client takes an answer that is none of Qdrant's.
             raise RetrievalUnavailable(f"Qdrant cannot answer: {type(error).__name__}") from error
         return response.points
 
@@ -101,7 +102,7 @@ class QdrantRetriever:
         """Say why the collection does not take the question's vector."""
         try:
             held = (await self._client.get_collection(self._collection)).config.params.vectors
-        except (ApiException, QdrantException):
+        except (ApiException, QdrantException, AssertionError, ValueError):
             held = None
         sizes = held if isinstance(held, dict) else {} if held is None else {"": held}
         vector = sizes.get(self._vector_name or "")

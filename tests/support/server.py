@@ -192,7 +192,12 @@ async def house(
     """Run a server with demo sign-in on a database, and with the pages in the folder `site`."""
     demo = DemoSignIn()
     with tempfile.TemporaryDirectory(prefix="chatkit-neon-files-") as folder:
-        values = {"chat_responder": "echo", "chat_files_url": f"file:{folder}", **settings}
+        values = {
+            "chat_responder": "echo",
+            "chat_files_url": f"file:{folder}",
+            "chat_index": f"{folder}/none",
+            **settings,
+        }
         app = create_app(
             Settings(**values, database_url=database_url, _env_file=None),
             responder=responder,
