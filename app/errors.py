@@ -15,6 +15,8 @@ ChatHistoryError
 ├── Forbidden             403  who is asking is known, and may not
 ├── RequestTimeout        408  the request did not arrive in time
 ├── TooManyRequests       429  more at once, or per minute, than this server allows
+├── ModelUnavailable      503  the language model did not answer
+├── ModelRefused          422  the language model will not answer this, however often it is asked
 ├── IssuerUnavailable     503  who issues sign-in tokens did not answer
 └── StoreUnavailable      503  the database did not answer in time
 
@@ -153,6 +155,21 @@ class IssuerUnavailable(ChatHistoryError):
     code = "unavailable"
     allow_retry = True
     retry_after = 5
+
+
+class ModelUnavailable(ChatHistoryError):
+    """The language model did not answer, or not to the end; asked again it may."""
+
+    status_code = 503
+    code = "model_unavailable"
+    allow_retry = True
+
+
+class ModelRefused(ChatHistoryError):
+    """The language model, as it is set up, will not answer this, however often it is asked."""
+
+    status_code = 422
+    code = "model_refused"
 
 
 class StoreUnavailable(ChatHistoryError):

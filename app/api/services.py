@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.chat.context import ChatContext
 from app.chat.exactly_once import ExactlyOnce
 from app.chat.leases import LeaseKeeper
+from app.chat.responder import Responder
 from app.chat.server import HistoryServer
 from app.chat.turns import Turns
 from app.database import Database
@@ -60,6 +61,7 @@ class Services:
     """Whether one can be signed in without a password; in the demo only."""
     documents: Retriever | None
     """What is answered from, when there is something."""
+    responder: Responder
 
     async def start(self) -> None:
         """Connect, as far as others answer; begin what runs in the background."""
@@ -72,6 +74,7 @@ class Services:
         """End what runs, and hang up."""
         # Under app.serving they have ended by now; under another server they end here.
         await self.turns.close(0)
+        await self.responder.close()
         await self.leases.stop()
         await self.live.close()
         await self.sweeper.stop()

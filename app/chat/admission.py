@@ -9,6 +9,7 @@ from chatkit.types import (
     ThreadsCreateReq,
     ThreadsUpdateReq,
     UserMessageInput,
+    UserMessageItem,
     UserMessageTagContent,
 )
 from pydantic import TypeAdapter, ValidationError
@@ -73,7 +74,7 @@ def check_open(thread: ThreadMetadata) -> None:
         raise Conflict(f"This conversation is {thread.status.type} and takes no new messages{reason}.")
 
 
-def title_from(message: UserMessageInput) -> str | None:
+def title_from(message: UserMessageInput | UserMessageItem) -> str | None:
     """Return a title for a thread that begins with this message: its first words, None if it has none."""
     words = " ".join(part.text for part in message.content).replace("\x00", "").split()
     text = " ".join(words)

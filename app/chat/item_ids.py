@@ -15,7 +15,9 @@ from app.stores.ids import PLACEHOLDER_IDS
 
 
 async def own_ids(
-    events: AsyncIterator[ThreadStreamEvent], new_id: Callable[[str], str]
+    events: AsyncIterator[ThreadStreamEvent],
+    new_id: Callable[[str], str],
+    is_placeholder: Callable[[str], bool] = PLACEHOLDER_IDS.__contains__,
 ) -> AsyncIterator[ThreadStreamEvent]:
     """Give each item that a model names by a placeholder an id of its own, from its first event to its last.
 
@@ -26,7 +28,7 @@ async def own_ids(
     done: set[str] = set()
 
     def rename(item_id: str, item_type: str) -> str:
-        return names.setdefault(item_id, new_id(item_type)) if item_id in PLACEHOLDER_IDS else item_id
+        return names.setdefault(item_id, new_id(item_type)) if is_placeholder(item_id) else item_id
 
     async for event in events:
         match event:

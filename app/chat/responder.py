@@ -29,6 +29,7 @@ from chatkit.types import (
 
 from app.chat.context import ChatContext
 from app.errors import NotSupported
+from app.files.store import FileStore
 from app.stores import ChatStore
 
 
@@ -39,6 +40,8 @@ class Turn:
     thread: ThreadMetadata
     store: ChatStore[ChatContext]
     context: ChatContext
+    files: FileStore[ChatContext] | None = None
+    """The attachments of this thread's store; None when none are taken."""
 
     def new_id(self, item_type: StoreItemType) -> str:
         """Return an id for an item of this thread."""
@@ -101,6 +104,10 @@ class Responder(ABC):
     ) -> SyncCustomActionResponse:
         """Answer an action with the updated item, without a stream. Raises NotSupported likewise."""
         raise NotSupported(f"This server does nothing for the action {action.type!r}.")
+
+    async def close(self) -> None:
+        """End what goes on beside the turns, and hang up; all turns have ended."""
+        return
 
 
 def text_of(message: UserMessageItem) -> str:

@@ -168,7 +168,7 @@ class HistoryServer(StreamingRequests):
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Let the responder answer."""
         _note_answering(context)
-        return self._responder.respond(Turn(thread, self.store, context), input_user_message)
+        return self._responder.respond(Turn(thread, self.store, context, self._files), input_user_message)
 
     def action(
         self,
@@ -179,7 +179,7 @@ class HistoryServer(StreamingRequests):
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Let the responder act."""
         _note_answering(context)
-        return self._responder.act(Turn(thread, self.store, context), action, sender)
+        return self._responder.act(Turn(thread, self.store, context, self._files), action, sender)
 
     async def sync_action(
         self,
@@ -189,7 +189,9 @@ class HistoryServer(StreamingRequests):
         context: ChatContext,
     ) -> SyncCustomActionResponse:
         """Let the responder act; the item it updates is stored."""
-        result = await self._responder.act_at_once(Turn(thread, self.store, context), action, sender)
+        result = await self._responder.act_at_once(
+            Turn(thread, self.store, context, self._files), action, sender
+        )
         if result.updated_item is not None:
             await self.store.save_item(thread.id, result.updated_item, context=context)
         return result

@@ -158,6 +158,13 @@ class FileStore(AttachmentStore[ContextT]):
         row = await self.store.load_file(attachment_id, context)
         return File(load_attachment(row.payload), row.file_key, row.size, row.item_id, row.age)
 
+    async def read(self, attachment_id: str, context: ContextT, *, most: int) -> bytes | None:
+        """Return the bytes of an attachment; None when there are none, or more than `most`."""
+        found = await self.load(attachment_id, context)
+        if found.size is None or found.size > most:
+            return None
+        return b"".join([chunk async for chunk in await self.blobs.stream(found.key)])
+
     async def download_link(self, attachment_id: str, context: ContextT) -> tuple[str, datetime]:
         """Return an address for an attachment's bytes, and until when it is good."""
         return await self._link(attachment_id, "download", context)

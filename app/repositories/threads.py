@@ -20,6 +20,7 @@ from sqlalchemy import (
     func,
     literal_column,
     null,
+    or_,
     select,
     true,
     tuple_,
@@ -133,6 +134,12 @@ CHANGE_IN_TURN = Statement(
     "threads.change_in_turn",
     _change.where(exists(select(HELD.c.id))).returning(literal_column("1"), _told),
 )
+_TITLE: ColumnElement[str] = bindparam("title_", type_=Text)
+# Its own title, too: a statement that is sent twice finds what it wrote.
+_is_called_so = or_(
+    Thread.title.is_not_distinct_from(bindparam("instead_of", type_=Text)), Thread.title == _TITLE
+)
+RETITLE = Statement("threads.retitle", _change.where(_is_called_so).returning(literal_column("1"), _told))
 
 # Items go by the foreign key's cascade, attachments by name.
 _attachments = attachments_gone(Attachment.user_id == _OWNER, Attachment.thread_id == _THREAD)
@@ -261,14 +268,7 @@ class ThreadRepository:
                 CHANGE if hold is None else CHANGE_IN_TURN,
                 owner=self._user_id,
                 thread=thread_id,
-                title_changed="title" in changes.payload_keys,
-                title_=changes.title,
-                status_changed="status" in changes.payload_keys,
-                status_=changes.status,
-                payload_=changes.payload,
-                payload_keys=changes.payload_keys,
-                metadata_=changes.metadata,
-                metadata_keys=changes.metadata_keys,
+                **_values(changes),
                 note=self._announcer.note(self._user_id),
                 **(hold.values() if hold is not None else {}),
             )
@@ -280,6 +280,20 @@ class ThreadRepository:
             raise _no_such_thread()
         if changes:
             self._announcer.tell(self._user_id, "thread.updated", thread_id)
+
+    async def retitle(self, thread_id: str, changes: ThreadChanges, *, instead_of: str | None) -> bool:
+        """Change a thread whose title is still `instead_of`; tell whether there was one."""
+        rows = await self._database.write(
+            RETITLE,
+            owner=self._user_id,
+            thread=thread_id,
+            instead_of=instead_of,
+            **_values(changes),
+            note=self._announcer.note(self._user_id),
+        )
+        if rows:
+            self._announcer.tell(self._user_id, "thread.updated", thread_id)
+        return bool(rows)
 
     async def page(self, *, after: str | None, limit: int, order: Order) -> Slice:
         """Return up to `limit` threads by last activity; rows are id, payload, metadata.
@@ -322,6 +336,19 @@ class ThreadRepository:
         if rows:
             self._announcer.tell(self._user_id, "thread.deleted", thread_id)
         return bool(rows)
+
+
+def _values(changes: ThreadChanges) -> dict[str, Any]:
+    return {
+        "title_changed": "title" in changes.payload_keys,
+        "title_": changes.title,
+        "status_changed": "status" in changes.payload_keys,
+        "status_": changes.status,
+        "payload_": changes.payload,
+        "payload_keys": changes.payload_keys,
+        "metadata_": changes.metadata,
+        "metadata_keys": changes.metadata_keys,
+    }
 
 
 def _no_such_thread() -> RecordNotFound:

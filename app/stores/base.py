@@ -81,6 +81,15 @@ class ChatStore(Store[ContextT]):
         """Give a thread another title and change nothing else of it."""
 
     @abstractmethod
+    async def retitle_thread(
+        self, thread_id: str, title: str, *, instead_of: str | None, context: ContextT
+    ) -> bool:
+        """Rename a thread unless somebody has: only one that is still called `instead_of`.
+
+        Tells whether it was; a thread that is gone is not.
+        """
+
+    @abstractmethod
     async def load_file(self, attachment_id: str, context: ContextT) -> FileRow:
         """Return an attachment and where its bytes are."""
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -267,6 +268,17 @@ class MemoryStore(MemoryRequests[ContextT]):
         session, found = self._thread(thread_id, context)
         stored = apply(new_title(title), found.stored)
         self._store(owner_of(context), session, thread_id, found, stored)
+
+    async def retitle_thread(
+        self, thread_id: str, title: str, *, instead_of: str | None, context: ContextT
+    ) -> bool:
+        """Rename a thread that is still called `instead_of`; tell whether it was."""
+        with suppress(NotFoundError):
+            _, found = self._thread(thread_id, context)
+            if json.loads(found.stored)["title"] == instead_of:
+                await self.rename_thread(thread_id, title, context)
+                return True
+        return False
 
     async def delete_everything(self, context: ContextT) -> Counts:
         """Delete all that the visitor has, and return how much that was."""

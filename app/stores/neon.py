@@ -275,6 +275,15 @@ class NeonChatKitStore(NeonRequests[ContextT]):
         with for_chatkit():
             await threads.change(thread_id, new_title(title))
 
+    async def retitle_thread(
+        self, thread_id: str, title: str, *, instead_of: str | None, context: ContextT
+    ) -> bool:
+        """Rename a thread that is still called `instead_of`; tell whether it was."""
+        if not is_storable(thread_id):
+            return False
+        with for_chatkit():
+            return await self._threads(context).retitle(thread_id, new_title(title), instead_of=instead_of)
+
     async def delete_everything(self, context: ContextT) -> Counts:
         """Delete all that the owner has, and return how much that was."""
         with for_chatkit():
