@@ -1,5 +1,6 @@
 """The parts of the server, made from its settings and put together."""
 
+from app.agent.building import agent_responder
 from app.api.services import Services
 from app.chat.context import ChatContext
 from app.chat.echo import EchoResponder
@@ -109,6 +110,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
         live=live,
         has_demo_users=demo is not None,
         documents=documents,
+        responder=answers,
     )
 
 
@@ -134,4 +136,6 @@ def blobs_of(settings: Settings) -> Blobs:
 def _responder(settings: Settings, documents: Retriever | None) -> Responder:
     if settings.chat_responder == "echo":
         return EchoResponder(word_seconds=settings.chat_echo_word_seconds)
+    if settings.asks_a_model:
+        return agent_responder(settings, documents)
     return OfflineTutor(documents, public_url=settings.chat_public_url)

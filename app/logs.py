@@ -57,6 +57,8 @@ def configure_logs(level: str = "info") -> None:
     sdk = logging.getLogger("chatkit")
     sdk.handlers.clear()
     sdk.setLevel(logging.ERROR)
+    # Its failures are told by whoever catches them, and by their kind only.
+    logging.getLogger("openai.agents").setLevel(logging.CRITICAL)
     logging.captureWarnings(True)
     for name, rule in (
         ("uvicorn.access", _without_query),

@@ -80,8 +80,30 @@ class Settings(IndexSettings):
     chat_anonymous: Literal["memory", "deny", "persist"] = "memory"
     """Visitors without an account: kept in memory for the browser session, refused (401), or kept in the
     database under an id that the browser keeps."""
-    chat_responder: Literal["auto", "offline", "echo"] = "auto"
-    """What answers. `auto` is `offline`; `echo` repeats, for tests and load runs."""
+    chat_responder: Literal["auto", "openai", "offline", "echo"] = "auto"
+    """What answers. `auto` is `openai` when OPENAI_API_KEY is set, else `offline`; `echo` repeats, for
+    tests and load runs."""
+    openai_api_key: str | None = Field(default=None, repr=False)
+    """The key of the model's endpoint; one of your own may need none."""
+    openai_base_url: str | None = None
+    """Where the model is: OpenAI unless set, or anything that speaks its API, like http://localhost:11434/v1."""
+    openai_model: str | None = None
+    """Which model; OpenAI's default one unless set, other endpoints have to be told."""
+    openai_api: Literal["auto", "responses", "chat_completions"] = "auto"
+    """Which of OpenAI's APIs the endpoint speaks; `auto` is `responses` for OpenAI itself, else
+    `chat_completions`."""
+    openai_tools: Literal["on", "off"] = "on"
+    """Whether the model may search the documents by itself; `off` for models that cannot call tools."""
+    openai_reads: Annotated[tuple[Literal["images", "pdfs"], ...] | None, NoDecode] = None
+    """Which attachments the model can read beside texts; both at OpenAI and none elsewhere unless set."""
+    openai_reasoning_summary: Literal["auto", "concise", "detailed"] | None = None
+    """Have a model that reasons say what it thinks; its provider may want to know you first."""
+    openai_timeout_seconds: PositiveFloat = 60.0
+    """How long the model may be silent before its answer counts as failed."""
+    openai_embedding_model: str = "text-embedding-3-small"
+    """Which model of the endpoint makes vectors of questions, for a collection that was made with it."""
+    chat_model_input_tokens: PositiveInt = 24_000
+    """About how much of a conversation the model is given, in tokens, the newest of it."""
     chat_echo_word_seconds: NonNegativeFloat = 0.0
     """How long `echo` waits before each word but the first, as a model would."""
     chat_max_message_bytes: PositiveInt = 32 * 1024
@@ -175,7 +197,7 @@ class Settings(IndexSettings):
             parse_database_url(value)
         return value
 
-    @field_validator("cors_allowed_origins", "chat_attachment_types", mode="before")
+    @field_validator("cors_allowed_origins", "chat_attachment_types", "openai_reads", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -198,7 +220,7 @@ class Settings(IndexSettings):
         parse_files_url(value)
         return value
 
-    @field_validator("auth_jwks_url", "chat_public_url", "qdrant_url")
+    @field_validator("auth_jwks_url", "chat_public_url", "qdrant_url", "openai_base_url")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
         # Not the value itself: what is wrong with it may be a password in the wrong place.
@@ -229,6 +251,23 @@ class Settings(IndexSettings):
     def _issuer_is_whole(self) -> Self:
         if self.auth_jwks_url and not (self.auth_issuer and self.auth_audience):
             raise ValueError("AUTH_JWKS_URL needs AUTH_ISSUER and AUTH_AUDIENCE beside it")
+        return self
+
+    @property
+    def asks_a_model(self) -> bool:
+        """Whether a language model answers."""
+        return self.chat_responder == "openai" or (
+            self.chat_responder == "auto" and self.openai_api_key is not None
+        )
+
+    @model_validator(mode="after")
+    def _model_can_be_asked(self) -> Self:
+        if self.asks_a_model and not (self.openai_api_key or self.openai_base_url):
+            raise ValueError(
+                "OPENAI_API_KEY is missing: CHAT_RESPONDER=openai needs it, or an OPENAI_BASE_URL of your own"
+            )
+        if self.asks_a_model and self.openai_base_url and not self.openai_model:
+            raise ValueError("OPENAI_MODEL is missing: name a model that OPENAI_BASE_URL has")
         return self
 
     @model_validator(mode="after")

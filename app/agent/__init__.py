@@ -1,0 +1,1 @@
+"""The responder that asks a language model, behind OpenAI's API or another that speaks it."""
