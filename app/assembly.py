@@ -1,6 +1,6 @@
 """The parts of the server, made from its settings and put together."""
 
-from app.agent.building import agent_responder
+from app.agent.building import agent_responder, openai_embedder
 from app.api.services import Services
 from app.chat.context import ChatContext
 from app.chat.echo import EchoResponder
@@ -52,7 +52,8 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
     blobs, visitors_blobs = blobs_of(settings), Blobs.in_memory()
     sweeper = Sweeper(FileSweep(database), blobs)
     live = Live.of(settings, database)
-    documents = None if responder or settings.chat_responder == "echo" else documents_of(settings, None)
+    embedder = openai_embedder(settings) if settings.qdrant_url and settings.openai_api_key else None
+    documents = None if responder or settings.chat_responder == "echo" else documents_of(settings, embedder)
     answers = responder or _responder(settings, documents)
     accounts: NeonChatKitStore[ChatContext] = NeonChatKitStore(
         engine,
@@ -110,6 +111,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
         live=live,
         has_demo_users=demo is not None,
         documents=documents,
+        embedder=embedder,
         responder=answers,
     )
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from chatkit.types import (
     Annotation,
@@ -12,13 +12,13 @@ from chatkit.types import (
     AssistantMessageContentPartDone,
     AssistantMessageContentPartTextDelta,
     AssistantMessageItem,
-    ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
 )
 
 from app.agent.documents import Documents
+from app.chat.responder import utf16_length
 
 _NUMBERS = re.compile(r"\d{1,3}")
 _MARK = re.compile(r" ?\[sources? +\d{1,3}(?: *(?:,|and|&) *(?:sources? +)?\d{1,3})*\]", re.IGNORECASE)
@@ -55,9 +55,11 @@ class Marked:
             place = mark.end()
             for number in _NUMBERS.findall(mark.group()):
                 if (source := self._documents.source(int(number))) is not None:
-                    self.annotations.append(Annotation(source=source, index=self._length + len(shown)))
+                    self.annotations.append(
+                        Annotation(source=source, index=self._length + utf16_length(shown))
+                    )
         shown += text[place:]
-        self._length += len(shown)
+        self._length += utf16_length(shown)
         return shown
 
 
@@ -80,25 +82,17 @@ async def cited(
     parts: defaultdict[tuple[str, int], Marked] = defaultdict(lambda: Marked(documents))
     async for event in events:
         match event:
-            case ThreadItemUpdatedEvent(update=AssistantMessageContentPartAdded() as update):
-                parts.pop((event.item_id, update.content_index), None)
+            case ThreadItemUpdatedEvent(update=AssistantMessageContentPartAdded() as added):
+                # An id that was used before begins anew.
+                parts.pop((event.item_id, added.content_index), None)
                 yield event
-            case ThreadItemUpdatedEvent(update=AssistantMessageContentPartTextDelta() as update):
-                part = parts[event.item_id, update.content_index]
-                known = len(part.annotations)
-                if shown := part.feed(update.delta):
-                    yield _words(event.item_id, update.content_index, shown)
-                for number in range(known, len(part.annotations)):
-                    yield _annotated(event.item_id, update.content_index, number, part.annotations[number])
-            case ThreadItemUpdatedEvent(update=AssistantMessageContentPartDone() as update):
-                if held := parts[event.item_id, update.content_index].finish():
-                    yield _words(event.item_id, update.content_index, held)
-                done = update.model_copy(update={"content": _whole(update.content, documents)})
-                yield event.model_copy(update={"update": done})
-            case ThreadItemAddedEvent(item=AssistantMessageItem() as item):
-                for key in [key for key in parts if key[0] == item.id]:
-                    del parts[key]
-                yield event
+            case ThreadItemUpdatedEvent(update=AssistantMessageContentPartTextDelta() as delta):
+                part = parts[event.item_id, delta.content_index]
+                for update in _spoken(part, delta.content_index, delta.delta):
+                    yield ThreadItemUpdatedEvent(item_id=event.item_id, update=update)
+            case ThreadItemUpdatedEvent(update=AssistantMessageContentPartDone() as done):
+                whole = done.model_copy(update={"content": _whole(done.content, documents)})
+                yield ThreadItemUpdatedEvent(item_id=event.item_id, update=whole)
             case ThreadItemDoneEvent(item=AssistantMessageItem() as item):
                 content = [_whole(part, documents) for part in item.content]
                 yield ThreadItemDoneEvent(item=item.model_copy(update={"content": content}))
@@ -106,19 +100,19 @@ async def cited(
                 yield event
 
 
+def _spoken(
+    part: Marked, index: int, piece: str
+) -> Iterator[AssistantMessageContentPartTextDelta | AssistantMessageContentPartAnnotationAdded]:
+    known = len(part.annotations)
+    if shown := part.feed(piece):
+        yield AssistantMessageContentPartTextDelta(content_index=index, delta=shown)
+    for number in range(known, len(part.annotations)):
+        yield AssistantMessageContentPartAnnotationAdded(
+            content_index=index, annotation_index=number, annotation=part.annotations[number]
+        )
+
+
 def _whole(content: AssistantMessageContent, documents: Documents) -> AssistantMessageContent:
     part = Marked(documents)
     text = part.feed(content.text) + part.finish()
     return content.model_copy(update={"text": text, "annotations": [*content.annotations, *part.annotations]})
-
-
-def _words(item_id: str, index: int, words: str) -> ThreadItemUpdatedEvent:
-    update = AssistantMessageContentPartTextDelta(content_index=index, delta=words)
-    return ThreadItemUpdatedEvent(item_id=item_id, update=update)
-
-
-def _annotated(item_id: str, index: int, number: int, annotation: Annotation) -> ThreadItemUpdatedEvent:
-    update = AssistantMessageContentPartAnnotationAdded(
-        content_index=index, annotation_index=number, annotation=annotation
-    )
-    return ThreadItemUpdatedEvent(item_id=item_id, update=update)

@@ -4,14 +4,14 @@ import json
 import logging
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urljoin
 
 from agents import FunctionTool
 from agents.tool_context import ToolContext
 from chatkit.agents import AgentContext
-from chatkit.types import EntitySource, SearchTask, URLSource
+from chatkit.types import FileSource, SearchTask, URLSource
 
 from app.agent.data import data_block
+from app.chat.citations import source_of, title_of
 from app.retrieval.passages import Passage, RetrievalUnavailable, Retriever
 
 logger = logging.getLogger(__name__)
@@ -55,15 +55,11 @@ class Documents:
         self._passages.append(passage)
         return len(self._passages)
 
-    def source(self, number: int) -> URLSource | EntitySource | None:
+    def source(self, number: int) -> URLSource | FileSource | None:
         """Return what a reader is shown of a numbered passage; None if there is none with this number."""
         if not 1 <= number <= len(self._passages):
             return None
-        passage = self._passages[number - 1]
-        url = self._address(passage)
-        if url is None:
-            return EntitySource(id=f"document-{number}", title=passage.title, inline_label=passage.title)
-        return URLSource(title=passage.title, url=url)
+        return source_of(self._passages[number - 1], self._public_url)
 
     def sources(self, found: Sequence[Numbered]) -> list[URLSource]:
         """Return the places of passages that have an address, each once."""
@@ -71,11 +67,6 @@ class Documents:
             source.url: source for number, _ in found if isinstance(source := self.source(number), URLSource)
         }
         return list(places.values())
-
-    def _address(self, passage: Passage) -> str | None:
-        if passage.url is None or self._public_url is None:
-            return passage.url
-        return urljoin(self._public_url, passage.url)
 
 
 def material(documents: Documents, found: Sequence[Numbered]) -> list[str]:
@@ -87,7 +78,7 @@ def material(documents: Documents, found: Sequence[Numbered]) -> list[str]:
 
 def _listed(found: Sequence[Numbered]) -> list[dict[str, Any]]:
     return [
-        {"source": number, "title": passage.title, "text": passage.text[:_LONGEST_PASSAGE]}
+        {"source": number, "title": title_of(passage), "text": passage.text[:_LONGEST_PASSAGE]}
         for number, passage in found
     ]
 

@@ -15,6 +15,7 @@ from openai import AsyncOpenAI
 from openai.types.shared import Reasoning
 
 from app.agent.attachments import Readable
+from app.agent.faithful import FaithfulModel
 from app.settings import Settings
 
 OPENAI = "https://api.openai.com/v1"
@@ -49,9 +50,11 @@ class Endpoint:
         readable: tuple[Readable, ...] = ("images", "pdfs") if is_openai else ()
         return cls(
             client=client,
-            model=OpenAIResponsesModel(name, client)
-            if api == "responses"
-            else OpenAIChatCompletionsModel(name, client),
+            model=FaithfulModel(
+                OpenAIResponsesModel(name, client)
+                if api == "responses"
+                else OpenAIChatCompletionsModel(name, client)
+            ),
             model_settings=_model_settings(settings, name, is_openai=is_openai, api=api),
             api=api,
             reads=frozenset(readable if settings.openai_reads is None else settings.openai_reads),

@@ -3,7 +3,14 @@
 from collections.abc import AsyncIterator
 from datetime import datetime
 
-from agents import Agent, RunConfig, Runner, TResponseInputItem
+from agents import (
+    Agent,
+    RunConfig,
+    RunErrorHandlerInput,
+    RunErrorHandlerResult,
+    Runner,
+    TResponseInputItem,
+)
 from chatkit.agents import stream_agent_response
 from chatkit.types import (
     AssistantMessageItem,
@@ -59,8 +66,7 @@ class AgentResponder(Responder):
         """Send up to about `most_tokens` of what was said before.
 
         The model may be silent for `silence` seconds, and take `seconds` for all of an answer.
-        `may_search` gives it a tool to search with; both the endpoint and the retriever are closed
-        with this.
+        `may_search` gives it a tool to search with. The endpoint is closed with this.
         """
         self._endpoint = endpoint
         self._retriever = retriever
@@ -112,7 +118,12 @@ class AgentResponder(Responder):
             joined(given) if self._endpoint.api == "chat_completions" else given,
             context=context,
             max_turns=_MOST_ROUNDS,
-            run_config=RunConfig(tracing_disabled=True, trace_include_sensitive_data=False),
+            run_config=RunConfig(
+                tracing_disabled=True,
+                trace_include_sensitive_data=False,
+                tool_not_found_behavior="return_error_to_model",
+            ),
+            error_handlers={"model_refusal": _is_an_answer},
         )
         run = Run(result, context, silence=self._silence, seconds=self._seconds)
         async with closing(run):
@@ -134,8 +145,6 @@ class AgentResponder(Responder):
         """Give up names that are looked for, and hang up."""
         await self._titles.close()
         await self._endpoint.client.close()
-        if self._retriever is not None:
-            await self._retriever.close()
 
 
 def _agent(endpoint: Endpoint) -> Agent[AnswerContext]:
@@ -167,6 +176,11 @@ def _searched(turn: Turn, question: str, sources: list[URLSource]) -> WorkflowIt
         created_at=datetime.now(),  # noqa: DTZ005 - the SDK's own, naive local time
         workflow=Workflow(type="custom", tasks=[task]),
     )
+
+
+def _is_an_answer(refused: RunErrorHandlerInput[AnswerContext]) -> RunErrorHandlerResult:
+    """Let a run end with a refusal as with any answer: its words have been shown by now."""
+    return RunErrorHandlerResult(final_output="", include_in_history=False)
 
 
 def _ended(steps: WorkflowItem) -> ThreadStreamEvent:

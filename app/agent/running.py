@@ -16,6 +16,7 @@ from pydantic import PrivateAttr
 
 from app.agent.documents import Documents
 from app.agent.failures import explained
+from app.agent.faithful import Failure
 from app.chat.context import ChatContext
 
 _CLOSING_SECONDS = 2.0
@@ -38,6 +39,13 @@ class AnswerContext(AgentContext[ChatContext]):
         return item_id not in self._made
 
 
+class _Failed(Exception):
+    """The model has said that it failed."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+
+
 class Run:
     """A run in the place of the SDK's result, for `stream_agent_response`.
 
@@ -55,7 +63,6 @@ class Run:
         self._deadline = time.monotonic() + seconds
         self._events = result.stream_events()
         self._step: asyncio.Task[Any] | None = None
-        self._failure_code: str | None = None
 
     def as_result(self) -> RunResultStreaming:
         """Return this as what `stream_agent_response` takes: it only asks for the events."""
@@ -63,6 +70,8 @@ class Run:
 
     def stream_events(self) -> AsyncIterator[StreamEvent]:
         """Return the events."""
+        # The helper would go on with the steps that the thread ends with, where a search was shown.
+        self._context.workflow_item = None
         return self
 
     def __aiter__(self) -> AsyncIterator[StreamEvent]:
@@ -76,28 +85,22 @@ class Run:
                 event = await self._next()
                 if event.type == "raw_response_event":
                     event.data = _as_text(event.data)
-                    self._note(event.data)
                     return event
         except StopAsyncIteration:
             await self._context.end_workflow()
             raise
+        except _Failed as failed:
+            raise explained(failed.failure.error, failed.failure.code) from None
         except Exception as error:
-            raise explained(error, self._failure_code) from None
+            raise explained(error) from None
 
     async def _next(self) -> StreamEvent:
         patience = min(self._silence, self._deadline - time.monotonic())
         async with asyncio.timeout(patience):
-            return await anext(self._events)
-
-    def _note(self, event: Any) -> None:
-        """Remember why the model fails: the SDK says it only in words that are not for people."""
-        response = getattr(event, "response", None)
-        if event.type == "response.failed" and response is not None and response.error is not None:
-            self._failure_code = response.error.code
-        elif event.type == "response.incomplete" and response is not None and response.incomplete_details:
-            self._failure_code = response.incomplete_details.reason
-        elif event.type == "error":
-            self._failure_code = event.code or "error"
+            event = await anext(self._events)
+        if event.type == "raw_response_event" and isinstance(event.data, Failure):
+            raise _Failed(event.data)
+        return event
 
     async def close(self) -> None:
         """Hang up on the model, and leave no task behind."""

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.agent.embedding import OpenAIEmbedder
 from app.chat.context import ChatContext
 from app.chat.exactly_once import ExactlyOnce
 from app.chat.leases import LeaseKeeper
@@ -61,6 +62,8 @@ class Services:
     """Whether one can be signed in without a password; in the demo only."""
     documents: Retriever | None
     """What is answered from, when there is something."""
+    embedder: OpenAIEmbedder | None
+    """What makes vectors of questions, when an endpoint does."""
     responder: Responder
 
     async def start(self) -> None:
@@ -83,6 +86,8 @@ class Services:
             await self.keys.aclose()
         if self.documents is not None:
             await self.documents.close()
+        if self.embedder is not None:
+            await self.embedder.close()
         await self.engine.dispose()
 
     def server_for(self, caller: Caller) -> HistoryServer:

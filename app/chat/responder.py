@@ -68,7 +68,7 @@ class Turn:
         annotations: list[Annotation] = []
         async for word in words:
             if not isinstance(word, str):
-                annotation = Annotation(source=word, index=_utf16_length(text))
+                annotation = Annotation(source=word, index=utf16_length(text))
                 added = AssistantMessageContentPartAnnotationAdded(
                     content_index=0, annotation_index=len(annotations), annotation=annotation
                 )
@@ -115,5 +115,6 @@ def text_of(message: UserMessageItem) -> str:
     return " ".join(part.text for part in message.content).strip()
 
 
-def _utf16_length(text: str) -> int:
+def utf16_length(text: str) -> int:
+    """Return how long a browser takes a text to be."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2

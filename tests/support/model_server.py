@@ -9,6 +9,8 @@ from typing import Any
 
 from tests.support.model_shapes import Dialect
 
+NOT_TO_BE_SEEN = "words that nobody may see"
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -121,7 +123,7 @@ class ModelServer:
             return self.vectors or failure(500)
         if not asked.body.get("stream"):
             self.asked_for_titles.append(asked)
-            return self.title or failure(500, "x-should-retry", "false")
+            return self.title or failure(500, {"x-should-retry": "false"})
         self.asked.append(asked)
         return self._replies.pop(0) if self._replies else Reply(self.says.said("Fine."))
 
@@ -156,11 +158,10 @@ class ModelServer:
         return True
 
 
-def failure(status: int, *header: str, **error: Any) -> Reply:
+def failure(status: int, headers: dict[str, str] | None = None, **error: Any) -> Reply:
     """Return a refusal, in the shape that both APIs have; with words that nobody may see."""
-    body = {"error": {"message": "secret words of the provider", "type": None, "code": None, **error}}
-    headers = {"content-type": "application/json", **dict([header] if header else [])}  # type: ignore[list-item]  # a pair
-    return Reply([json.dumps(body).encode()], status, headers)
+    body = {"error": {"message": NOT_TO_BE_SEEN, "type": None, "code": None, **error}}
+    return Reply([json.dumps(body).encode()], status, {"content-type": "application/json", **(headers or {})})
 
 
 def whole(body: dict[str, Any]) -> Reply:

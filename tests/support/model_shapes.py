@@ -1,6 +1,7 @@
 """What models send, in the shapes of OpenAI's two APIs, as their streams were recorded."""
 
 import json
+import zlib
 from typing import Any, Protocol
 
 _USAGE = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
@@ -62,7 +63,7 @@ class Responses:
             "id": "fc_1",
             "type": "function_call",
             "status": "in_progress",
-            "call_id": "call_1",
+            "call_id": _call_id(question),
             "name": "search_documents",
             "arguments": "",
         }
@@ -101,7 +102,7 @@ class Responses:
 
     def error(self, said: list[bytes], code: str | None) -> list[bytes]:
         """Return an answer in the middle of which an error is sent."""
-        event = {"type": "error", "code": code, "message": "secret words of the provider", "param": None}
+        event = {"type": "error", "code": code, "message": "words that nobody may see", "param": None}
         return [*said[:-4], _numbered(len(said), event)]
 
     def whole(self, text: str) -> dict[str, Any]:
@@ -141,7 +142,7 @@ class ChatCompletions:
         """Return a call of the tool that searches the documents."""
         arguments = json.dumps({"question": question})
         function = {"name": "search_documents", "arguments": ""}
-        call = {"index": 0, "id": "call_1", "type": "function", "function": function}
+        call = {"index": 0, "id": _call_id(question), "type": "function", "function": function}
         thoughts = [{"reasoning_content": thought}] if thought else []
         return self._stream(
             *thoughts,
@@ -165,7 +166,13 @@ class ChatCompletions:
             "message": {"role": "assistant", "content": text},
             "finish_reason": "stop",
         }
-        return {"id": "chatcmpl-2", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+        return {
+            "id": "chatcmpl-2",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "m",
+            "choices": [choice],
+        }
 
     def _stream(self, *deltas: dict[str, Any], finish: str) -> list[bytes]:
         first = _chunk({"role": "assistant", "content": ""}, None)
@@ -175,6 +182,10 @@ class ChatCompletions:
             _chunk({}, finish),
             b"data: [DONE]\n\n",
         ]
+
+
+def _call_id(question: str) -> str:
+    return f"call_{zlib.crc32(question.encode())}"
 
 
 def _thought(text: str) -> list[dict[str, Any]]:
