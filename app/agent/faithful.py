@@ -44,7 +44,8 @@ class FaithfulModel(Model):
     async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[TResponseStreamEvent]:
         """Yield the other's events; when it fails, say so, and wait until whoever reads hangs up."""
         code: str | None = None
-        failure: Exception = ModelBehaviorError("The stream ended before the answer did")
+        failure: Exception = ModelBehaviorError("The stream ended before the answer did, or without one")
+        is_answer = False
         # The SDK's models are generators; its interface says less.
         events = cast("Any", self._model.stream_response(*args, **kwargs))
         try:
@@ -52,6 +53,10 @@ class FaithfulModel(Model):
                 async for event in events:
                     if event.type in _FAILURES:
                         code = _code_of(event)
+                        break
+                    if event.type == "response.output_item.done":
+                        is_answer = is_answer or event.item.type != "reasoning"
+                    if event.type == "response.completed" and not is_answer:
                         break
                     yield event
                     if event.type == "response.completed":

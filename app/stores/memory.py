@@ -275,7 +275,7 @@ class MemoryStore(MemoryRequests[ContextT]):
         """Rename a thread that is still called `instead_of`; tell whether it was."""
         with suppress(NotFoundError):
             _, found = self._thread(thread_id, context)
-            if json.loads(found.stored)["title"] == instead_of:
+            if json.loads(found.stored)["title"] in (instead_of, title):
                 await self.rename_thread(thread_id, title, context)
                 return True
         return False

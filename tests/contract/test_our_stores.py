@@ -118,3 +118,37 @@ async def test_nobody_waits_in_a_circle(engine: AsyncEngine, database_url: str, 
     )
     await connection.close()
     assert deadlocks == 0
+
+
+async def test_a_thread_is_renamed_unless_somebody_has(
+    ours: ChatStore[Any], owner: Owner, stranger: Owner
+) -> None:
+    thread = await begin(ours, owner, MESSAGES)
+    first = thread.title
+
+    async def retitled(title: str, instead_of: str | None, who: Owner, thread_id: str = "thr_1") -> bool:
+        return await ours.retitle_thread(thread_id, title, instead_of=instead_of, context=who)
+
+    assert not await retitled("Another", "something else", owner)
+    assert not await retitled("Another", first, stranger)
+    assert not await retitled("Another", first, owner, "thr_9")
+    assert not await retitled("Another", first, owner, "\x00")
+    assert (await ours.load_thread("thr_1", owner)).title == first
+    assert await retitled("Named", first, owner)
+    # Sent twice, as a statement is whose connection dies.
+    assert await retitled("Named", first, owner)
+    assert (await ours.load_thread("thr_1", owner)).title == "Named"
+    await ours.rename_thread("thr_1", "My own", owner)
+    assert not await retitled("Named again", "Named", owner)
+    assert (await ours.load_thread("thr_1", owner)).title == "My own"
+
+
+async def test_a_save_of_a_long_turn_leaves_a_name_that_was_found_meanwhile(
+    ours: ChatStore[Any], owner: Owner
+) -> None:
+    await begin(ours, owner, MESSAGES)
+    thread = await ours.load_thread("thr_1", owner)
+    assert await ours.retitle_thread("thr_1", "Named", instead_of=thread.title, context=owner)
+    thread.metadata["seen"] = True
+    await ours.save_thread(thread, owner)
+    assert (await ours.load_thread("thr_1", owner)).title == "Named"

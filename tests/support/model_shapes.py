@@ -11,6 +11,8 @@ class Dialect(Protocol):
     """One of the APIs. Each method but the last returns the pieces of a stream."""
 
     name: str
+    words_begin: int
+    """Which piece of an answer without a thought holds its first words."""
 
     def said(self, *words: str, thought: str = "", item_id: str = "msg_1") -> list[bytes]:
         """Return an answer, perhaps with a thought before it."""
@@ -33,6 +35,7 @@ class Responses:
     """The Responses API."""
 
     name = "responses"
+    words_begin = 4
 
     def said(self, *words: str, thought: str = "", item_id: str = "msg_1") -> list[bytes]:
         """Return an answer, perhaps with a thought before it."""
@@ -132,6 +135,7 @@ class ChatCompletions:
     """The Chat Completions API, as servers other than OpenAI's speak it, too."""
 
     name = "chat_completions"
+    words_begin = 1
 
     def said(self, *words: str, thought: str = "", item_id: str = "") -> list[bytes]:
         """Return an answer, perhaps with a thought before it."""

@@ -58,6 +58,5 @@ async def tutors_house(
     database_url: str, model: ModelServer, documents: Retriever | None = None, **settings: Any
 ) -> AsyncIterator[House]:
     """Run a server that asks this model, with these documents; settings are those of the responder."""
-    of_the_server = {name: settings[name] for name in ("chat_max_answer_seconds",) if name in settings}
-    async with house(database_url, asking(model, documents, **settings), **of_the_server) as opened:
+    async with house(database_url, asking(model, documents, **settings)) as opened:
         yield opened

@@ -54,6 +54,15 @@ def test_only_the_database_has_to_be_named(monkeypatch: pytest.MonkeyPatch) -> N
         ({"DATABASE_URL": URL, "CHAT_ATTACHMENTS": "maybe"}, "CHAT_ATTACHMENTS: "),
         ({"DATABASE_URL": URL, "CHAT_FILES_URL": "ftp://x"}, "CHAT_FILES_URL: "),
         ({"DATABASE_URL": URL, "CHAT_PUBLIC_URL": "x"}, "CHAT_PUBLIC_URL: "),
+        ({"DATABASE_URL": URL, "CHAT_RESPONDER": "openai"}, "OPENAI_API_KEY is missing"),
+        ({"DATABASE_URL": URL, "OPENAI_BASE_URL": "S3cret", "OPENAI_API_KEY": "S3cret"}, "OPENAI_BASE_URL: "),
+        (
+            {"DATABASE_URL": URL, "OPENAI_BASE_URL": "http://localhost/v1", "OPENAI_API_KEY": "S3cret"},
+            "OPENAI_MODEL is missing",
+        ),
+        ({"DATABASE_URL": URL, "OPENAI_API": "smoke signals"}, "OPENAI_API: "),
+        ({"DATABASE_URL": URL, "OPENAI_READS": "images,thoughts"}, "OPENAI_READS: "),
+        ({"DATABASE_URL": URL, "CHAT_MODEL_INPUT_TOKENS": "0"}, "CHAT_MODEL_INPUT_TOKENS: "),
         ({"DATABASE_URL": URL, "CHAT_POOL_MIN_SIZE": "11"}, "CHAT_POOL_MIN_SIZE is larger"),
     ],
 )
@@ -72,3 +81,25 @@ def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch, DATABASE_URL=URL, CORS_ALLOWED_ORIGINS="https://a.example, https://b.example,"
     )
     assert read.cors_allowed_origins == ["https://a.example", "https://b.example"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "asks_a_model"),
+    [
+        ({}, False),
+        ({"OPENAI_API_KEY": "S3cret"}, True),
+        ({"OPENAI_API_KEY": "S3cret", "CHAT_RESPONDER": "offline"}, False),
+        ({"OPENAI_API_KEY": "S3cret", "CHAT_RESPONDER": "openai"}, True),
+        ({"OPENAI_BASE_URL": "http://localhost:11434/v1", "OPENAI_MODEL": "m"}, False),
+        (
+            {"OPENAI_BASE_URL": "http://localhost/v1", "OPENAI_MODEL": "m", "CHAT_RESPONDER": "openai"},
+            True,
+        ),
+    ],
+)
+def test_a_model_is_asked_when_there_is_a_key_or_when_told_so(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], asks_a_model: bool
+) -> None:
+    read = settings(monkeypatch, DATABASE_URL=URL, **environment)
+    assert read.asks_a_model is asks_a_model
+    assert "S3cret" not in repr(read)
