@@ -11,7 +11,11 @@ from agents import RunResultStreaming
 from agents.stream_events import StreamEvent
 from chatkit.agents import AgentContext
 from chatkit.types import ProgressUpdateEvent
-from openai.types.responses import ResponseTextDeltaEvent
+from openai.types.responses import (
+    ResponseReasoningSummaryTextDeltaEvent,
+    ResponseReasoningSummaryTextDoneEvent,
+    ResponseTextDeltaEvent,
+)
 from pydantic import PrivateAttr
 
 from app.agent.documents import Documents
@@ -84,7 +88,7 @@ class Run:
             while True:
                 event = await self._next()
                 if event.type == "raw_response_event":
-                    event.data = _as_text(event.data)
+                    event.data = _shown(event.data)
                     return event
         except StopAsyncIteration:
             await self._context.end_workflow()
@@ -129,16 +133,39 @@ async def closing(run: Run) -> AsyncIterator[Run]:
             await run.close()
 
 
-def _as_text(event: Any) -> Any:
-    """Return the words of a refusal as words like others: the SDK's helper shows them only at the end."""
-    if event.type != "response.refusal.delta":
-        return event
-    return ResponseTextDeltaEvent(
-        type="response.output_text.delta",
-        item_id=event.item_id,
-        output_index=event.output_index,
-        content_index=event.content_index,
-        sequence_number=event.sequence_number,
-        delta=event.delta,
-        logprobs=[],
-    )
+def _shown(event: Any) -> Any:
+    """Return an event as one of those that the SDK's helper shows as they come.
+
+    It shows a refusal only at its end, and thoughts only where they are called a summary; servers
+    other than OpenAI's send them as they are.
+    """
+    match event.type:
+        case "response.refusal.delta":
+            return ResponseTextDeltaEvent(
+                type="response.output_text.delta",
+                item_id=event.item_id,
+                output_index=event.output_index,
+                content_index=event.content_index,
+                sequence_number=event.sequence_number,
+                delta=event.delta,
+                logprobs=[],
+            )
+        case "response.reasoning_text.delta":
+            return ResponseReasoningSummaryTextDeltaEvent(
+                type="response.reasoning_summary_text.delta", delta=event.delta, **_place(event)
+            )
+        case "response.reasoning_text.done":
+            return ResponseReasoningSummaryTextDoneEvent(
+                type="response.reasoning_summary_text.done", text=event.text, **_place(event)
+            )
+        case _:
+            return event
+
+
+def _place(event: Any) -> dict[str, Any]:
+    return {
+        "item_id": event.item_id,
+        "output_index": event.output_index,
+        "summary_index": event.content_index,
+        "sequence_number": event.sequence_number,
+    }

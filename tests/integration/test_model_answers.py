@@ -1,6 +1,7 @@
 """Answers of a language model, over both APIs: what is asked, shown and kept."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from tests.support.keyed import until, upload
 from tests.support.model_server import ModelServer, Reply, failure, model_server, text_in, whole
 from tests.support.model_shapes import ChatCompletions, Dialect, Responses
 from tests.support.postgres import Databases
-from tests.support.server import House, user_input
+from tests.support.server import House, house, user_input
 from tests.support.tutors import BOOK, KEY, SETTINGS, Shelf, tutors_house
 
 DIALECTS = [Responses(), ChatCompletions()]
@@ -60,6 +61,33 @@ async def test_an_answer_is_streamed_and_stored_with_what_was_thought(
     done = [event["item"] for event in events if event["type"] == "thread.item.done"]
     assert [item["id"] for item in done] == [item["id"] for item in items]
     assert model.asked[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+async def test_thoughts_are_shown_as_they_come_whatever_a_server_calls_them(
+    database_url: str, field: str
+) -> None:
+    says = ChatCompletions(field)
+    async with model_server(says) as model, tutors_house(database_url, model) as opened:
+        model.will(says.said("Yes.", thought="Hard to say"))
+        events = await opened.alice.stream("threads.create", input=user_input("Is it so?"))
+        items = await opened.alice.items(events[0]["thread"]["id"])
+    updates = [event["update"] for event in events if event["type"] == "thread.item.updated"]
+    thoughts = [update["task"]["content"] for update in updates if "task" in update]
+    assert thoughts[0] == "Hard "
+    assert [task["content"] for task in items[1]["workflow"]["tasks"]] == ["Hard to say"]
+
+
+async def test_settings_alone_make_a_server_that_asks_a_model(
+    database_url: str, model: ModelServer, tmp_path: Path
+) -> None:
+    """Also one that wants no key."""
+    wanted = {"openai_base_url": model.url, "openai_model": "m", "openai_api": model.says.name}
+    async with house(database_url, chat_responder="openai", chat_index=tmp_path, **wanted) as opened:
+        assert await opened.alice.texts(await opened.alice.create("Hello?")) == ["Hello?", "Fine."]
+        visitor = opened.client()
+        assert await visitor.texts(await visitor.create("Hello?")) == ["Hello?", "Fine."]
+    assert model.asked[0].body["model"] == "m"
 
 
 async def test_what_was_said_before_is_given_to_the_model(opened: House, model: ModelServer) -> None:

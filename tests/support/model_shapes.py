@@ -137,9 +137,13 @@ class ChatCompletions:
     name = "chat_completions"
     words_begin = 1
 
+    def __init__(self, thoughts: str = "reasoning_content") -> None:
+        """Send thoughts in a field of this name; servers differ."""
+        self._thoughts = thoughts
+
     def said(self, *words: str, thought: str = "", item_id: str = "") -> list[bytes]:
         """Return an answer, perhaps with a thought before it."""
-        thoughts = [{"reasoning_content": thought}] if thought else []
+        thoughts = self._thinking(thought)
         return self._stream(*thoughts, *({"content": word} for word in words), finish="stop")
 
     def searched(self, question: str, thought: str = "") -> list[bytes]:
@@ -147,13 +151,17 @@ class ChatCompletions:
         arguments = json.dumps({"question": question})
         function = {"name": "search_documents", "arguments": ""}
         call = {"index": 0, "id": _call_id(question), "type": "function", "function": function}
-        thoughts = [{"reasoning_content": thought}] if thought else []
+        thoughts = self._thinking(thought)
         return self._stream(
             *thoughts,
             {"tool_calls": [call]},
             {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]},
             finish="tool_calls",
         )
+
+    def _thinking(self, thought: str) -> list[dict[str, Any]]:
+        half = len(thought) // 2
+        return [{self._thoughts: part} for part in (thought[:half], thought[half:]) if part]
 
     def refused(self, *words: str) -> list[bytes]:
         """Return a refusal in words."""
