@@ -4,6 +4,7 @@ from migrations_data.check_files import FileCheck
 from migrations_data.check_items import ItemCheck
 from migrations_data.check_threads import ThreadCheck
 from migrations_data.errors import Unplaceable
+from migrations_data.json_text import without_surrogates
 from migrations_data.owners import OwnerRule
 from migrations_data.progress import Progress
 from migrations_data.stage import RawRecord, Stage, ThreadUnit
@@ -13,7 +14,9 @@ from migrations_data.times import Clock
 def check(stage: Stage, owners: OwnerRule, clock: Clock, *, now: int, progress: Progress) -> None:
     """Stage the units of everything that was read; `now` is the time of what has none."""
     threads, items = ThreadCheck(stage, owners, clock, now), ItemCheck(stage, clock)
+    _unknown(stage, owners)
     _ambiguous(stage)
+    _by_own_ids(stage)
     for raw in stage.raw_threads():
         unit = _thread(stage, threads, raw)
         if unit is not None:
@@ -41,13 +44,33 @@ def _thread(stage: Stage, threads: ThreadCheck, raw: RawRecord) -> ThreadUnit | 
     return unit
 
 
+def _unknown(stage: Stage, owners: OwnerRule) -> None:
+    """Tell which names of the list of users are no thread's: a slip there gives threads to somebody else."""
+    known = (
+        "SELECT count(*) FROM (SELECT key FROM raw_threads UNION ALL SELECT id FROM own_ids) WHERE key = ?"
+    )
+    for name in owners.by_thread:
+        shown = without_surrogates(name) or name
+        if not stage.one(known, shown):
+            stage.problem(None, name, "the list of users names a thread that is not in the source")
+
+
 def _ambiguous(stage: Stage) -> None:
     """Reject items that name a thread by an id that several have; those that stood in one are its own."""
-    for key in stage.ambiguous:
+    twice = "SELECT id FROM own_ids GROUP BY id HAVING count(*) > 1 OR id IN (SELECT key FROM raw_threads)"
+    for key in {**stage.ambiguous, **{own_id: None for (own_id,) in stage.rows(twice)}}:
         for item in stage.raw_items(key):
             if not item.nested:
                 stage.reject(item.line, key, "several threads have the id of its thread", item.text)
         stage.db.execute("DELETE FROM raw_items WHERE key = ? AND NOT nested", (key,))
+
+
+def _by_own_ids(stage: Stage) -> None:
+    """Give items that name a thread by its own id to it, also where it stood under another name."""
+    stage.db.execute(
+        "UPDATE raw_items SET key = (SELECT key FROM own_ids WHERE id = raw_items.key)"
+        " WHERE NOT nested AND key IN (SELECT id FROM own_ids)"
+    )
 
 
 def _homeless(stage: Stage) -> None:

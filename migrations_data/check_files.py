@@ -6,8 +6,9 @@ from pydantic import ValidationError
 
 from app.stores.codec import load_attachment
 from app.stores.ids import is_storable
+from migrations_data.check_exports import OF_FILE, tell_beyond
 from migrations_data.errors import Unplaceable
-from migrations_data.json_text import Decoder, dumps, members, object_of, without_surrogates
+from migrations_data.json_text import TWICE, Decoder, dumps, members, with_members, without_surrogates
 from migrations_data.owners import OwnerRule
 from migrations_data.stage import FileUnit, RawRecord, Stage
 from migrations_data.times import Clock
@@ -36,10 +37,10 @@ class FileCheck:
 
     def _put(self, raw: RawRecord) -> None:
         record, _ = _DECODER.at(raw.text, 0)
+        if _DECODER.twice:
+            self._stage.problem(raw.line, raw.key, TWICE, raw.text)
         parts = members(raw.text)
-        units = (
-            [self._own(raw, record, parts)] if self._stage.kind == "own" else self._legacy(raw, record, parts)
-        )
+        units = [self._own(raw, record, parts)] if self._stage.kind == "own" else self._legacy(raw, record)
         for unit in units:
             self._put_unit(unit)
 
@@ -57,7 +58,7 @@ class FileCheck:
         file_id, thread, item = (record.get(name) for name in ("id", "thread_id", "item_id"))
         created, size = self._clock.read(record.get("created_at")), record.get("size")
         home = self._home(thread)
-        owner = home[0] if home else self._owners.of(_key(thread) or "", record)
+        owner = home[0] if home else self._owners.of(record, _key(thread))
         ids = [file_id, *(other for other in (thread, item) if other is not None)]
         if not all(isinstance(one, str) and is_storable(one) for one in ids) or "payload" not in parts:
             raise Unplaceable("the export's record is not whole")
@@ -68,23 +69,23 @@ class FileCheck:
             raise Unplaceable(f"it has {len(content)} bytes and is to have {size}")
         if content is None and size is not None:
             self._stage.problem(raw.line, raw.key, "the export holds no bytes of the attachment")
+        tell_beyond(self._stage, raw.line, raw.key, parts, OF_FILE)
         return FileUnit(
             0, raw.line, raw.seq, owner, str(file_id), thread, item, created, size, parts["payload"]
         )
 
-    def _legacy(self, raw: RawRecord, record: dict[str, Any], parts: dict[str, str]) -> list[FileUnit]:
+    def _legacy(self, raw: RawRecord, record: dict[str, Any]) -> list[FileUnit]:
         """Return a row for every user of whose messages one carries the attachment."""
         file_id = raw.key or ""
         if not is_storable(file_id):
             raise Unplaceable("its id cannot be stored")
-        if record.get("id") != file_id:
-            parts["id"] = dumps(file_id)
         carriers: list[tuple[str, str | None, str | None, int]] = self._stage.db.execute(
             "SELECT owner, thread_id, item_id, created FROM carried WHERE id = ? ORDER BY owner", (file_id,)
         ).fetchall() or [self._uncarried(record)]
         if "bytes" in record:
             self._stage.problem(raw.line, file_id, "a store's own bytes stay in what is known")
-        payload = object_of(parts.items())
+        changes = {} if record.get("id") == file_id else {"id": dumps(file_id)}
+        payload = with_members(raw.text, changes)
         return [
             FileUnit(0, raw.line, raw.seq, owner, file_id, thread, item, created, None, payload)
             for owner, thread, item, created in carriers
@@ -95,7 +96,7 @@ class FileCheck:
         found = self._home(record.get("thread_id"))
         if found is not None:
             return found[0], found[1], None, found[2]
-        owner = self._owners.of("", record)
+        owner = self._owners.of(record)
         if owner is None:
             raise Unplaceable("nothing says whose attachment it is")
         return owner, None, None, self._now

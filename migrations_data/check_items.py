@@ -1,30 +1,37 @@
 """From items as they were read to the rows that they become."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from chatkit.types import HiddenContextItem, ThreadItem, UserMessageItem
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from app.errors import InvalidRequest
 from app.stores.codec import dump, load_item, load_items
 from app.stores.ids import PLACEHOLDER_IDS, id_from, id_kind, is_storable
+from migrations_data.check_exports import OF_ITEM, tell_beyond
+from migrations_data.check_fields import fields_to_fill
 from migrations_data.content_rows import is_content_row, item_from_row
-from migrations_data.json_text import Decoder, dumps, members, object_of, without_surrogates
+from migrations_data.json_text import (
+    TWICE,
+    Decoder,
+    dumps,
+    members,
+    object_of,
+    original,
+    with_members,
+    without_surrogates,
+)
 from migrations_data.stage import ItemUnit, RawItem, Stage, ThreadUnit, moment
 from migrations_data.times import Clock
 
-_ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
 _DECODER = Decoder()
 _BATCH = 200
 _SHALLOW = 100
 """So many brackets are not deep, wherever they stand."""
 _NAMES = ('"id"', '"thread_id"', '"created_at"')
 _HIDDEN = "hidden_context_item"
-# What an older SDK, or a dump without nulls, may lack.
-_FILLERS: tuple[Any, ...] = (None, [], {}, "")
 _FEEDBACK = (None, "positive", "negative")
 
 
@@ -64,6 +71,8 @@ class ItemCheck:
             if not isinstance(record, dict):
                 self._stage.reject(raw.line, key, "it is no object", raw.text)
                 continue
+            if _DECODER.twice:
+                self._note(raw.line, _text(record.get("id")), TWICE, raw.text)
             if self._stage.kind == "own":
                 row = self._own(thread, raw, record)
             else:
@@ -85,7 +94,9 @@ class ItemCheck:
         if not self._stage.take_id(thread.n, str(item_id)):
             self._stage.reject(line, str(item_id), "another item of the thread has this id", text)
             return None
-        payload = members(text)["payload"]
+        parts = members(text)
+        tell_beyond(self._stage, line, str(item_id), parts, OF_ITEM)
+        payload = parts["payload"]
         n = self._stage.next_unit()
         return _Row(
             ItemUnit(n, thread.n, line, str(item_id), kind, created, feedback, payload), raw.seq, True
@@ -93,6 +104,8 @@ class ItemCheck:
 
     def _legacy(self, thread: ThreadUnit, raw: RawItem, record: dict[str, Any], before: int) -> _Row | None:
         line, text = raw.line, raw.text
+        if self._stage.stands_already(thread.n, raw):
+            return None
         changes: dict[str, str] = {}
         if is_content_row(record):
             changes = item_from_row(record, members(text))
@@ -100,25 +113,38 @@ class ItemCheck:
         kind = record["type"] if isinstance(record.get("type"), str) else "unknown"
         created = self._created(record, line, before, changes)
         item_id = self._id(thread, raw, record, kind)
-        if item_id is None:
-            return None
-        if record.get("thread_id") != thread.id:
-            if isinstance(record.get("thread_id"), str):
-                self._note(
-                    line,
-                    item_id,
-                    "the item named another thread than the one that it is in",
-                    record["thread_id"],
-                )
-            changes["thread_id"] = dumps(thread.id)
-        if record.get("id") != item_id:
-            changes["id"] = dumps(item_id)
-        payload = object_of((members(text) | changes).items()) if changes else text
+        changes |= self._placed(thread, record, item_id, line)
+        self._keep(text, changes)
+        payload = with_members(text, changes) if changes else text
         kind = kind.replace("\0", "\ufffd")
         n = self._stage.next_unit()
         return _Row(
             ItemUnit(n, thread.n, line, item_id, kind, created, None, payload), raw.seq, bool(changes)
         )
+
+    def _placed(self, thread: ThreadUnit, record: dict[str, Any], item_id: str, line: int) -> dict[str, str]:
+        """Return the members that say where an item is, as far as it says otherwise itself."""
+        changes: dict[str, str] = {}
+        given = record.get("thread_id")
+        if given != thread.id:
+            if given is not None and str(given) != thread.id:
+                kind = "the item named another thread than the one that it is in"
+                self._note(line, item_id, kind, given if isinstance(given, str) else dumps(given))
+            changes["thread_id"] = dumps(thread.id)
+        if record.get("id") != item_id:
+            changes["id"] = dumps(item_id)
+        return changes
+
+    def _keep(self, text: str, changes: dict[str, str]) -> None:
+        """Keep in the item what it says of its time and id, where that cannot be what it says any more."""
+        if not changes.keys() & {"created_at", "id"}:
+            return
+        own = members(text)
+        for name in ("created_at", "id"):
+            given = own.get(name, "null")
+            # An id that is text, and could not be its own, is told in the report.
+            if given not in ("null", changes.get(name, given)) and not (name == "id" and given[0] == '"'):
+                changes.setdefault(original(name), own.get(original(name), given))
 
     def _note(self, line: int, item_id: str | None, kind: str, more: str = "") -> None:
         self._stage.problem(line, item_id, kind, more)
@@ -135,8 +161,8 @@ class ItemCheck:
         changes["created_at"] = dumps(moment(before).isoformat())
         return before
 
-    def _id(self, thread: ThreadUnit, raw: RawItem, record: dict[str, Any], kind: str) -> str | None:
-        """Return the item's id, one of ours unless its own can be kept; None for what stands here twice.
+    def _id(self, thread: ThreadUnit, raw: RawItem, record: dict[str, Any], kind: str) -> str:
+        """Return the item's id, one of ours unless its own can be kept.
 
         Ours is made of what the item says, so that it is the same whenever the store is read.
         """
@@ -144,12 +170,12 @@ class ItemCheck:
         own = given if isinstance(given, str) and is_storable(given) else None
         if own is not None and own not in PLACEHOLDER_IDS and self._stage.take_id(thread.n, own):
             return own
-        if self._stage.stands_already(raw):
-            return None
-        line, digest = raw.line, hashlib.sha256(raw.text.encode()).hexdigest()
-        number = 0
+        line, digest = raw.line, raw.digest
+        # Equal items have had the numbers before.
+        number = self._stage.count(thread.n, "ids", digest)
         while True:
-            derived = id_from(id_kind(kind), thread.owner, f"import\1{thread.id}\1{digest}\1{number}")
+            text = f"import\1{thread.id}\1{digest.hex()}\1{number}"
+            derived = id_from(id_kind(kind), thread.owner, text)
             if self._stage.take_id(thread.n, derived):
                 break
             number += 1
@@ -200,26 +226,21 @@ class ItemCheck:
 
     def _fill(self, row: _Row) -> None:
         """Give an item what a dump without nulls or an older SDK left out, if that is all that it lacks."""
-        content = _DECODER.at(row.unit.payload, 0)[0]
-        filled: dict[str, str] = {}
-        while (name := _missing(content)) is not None and name not in filled:
-            for filler in _FILLERS:
-                filled[name] = dumps(filler)
-                content[name] = filler
-                if name not in _wrong(content):
-                    break
-        if filled and not _wrong(content):
-            payload = object_of((members(row.unit.payload) | filled).items())
-            row.unit, row.changed = row.unit._replace(payload=payload), True
-            self._note(row.unit.line, row.unit.id, "fields that ChatKit needs were missing and are empty now",
-                       ", ".join(filled))  # fmt: skip
-        else:
+        line, item_id, kind, payload = row.unit.line, row.unit.id, row.unit.type, row.unit.payload
+        filled = fields_to_fill(_DECODER.at(payload, 0)[0])
+        if filled:
+            texts = {name: dumps(value) for name, value in filled.items()}
+            row.unit, row.changed = row.unit._replace(payload=with_members(payload, texts)), True
             self._note(
-                row.unit.line,
-                row.unit.id,
-                "this ChatKit cannot read the item; it is kept whole, as hidden context",
-                row.unit.type,
+                line, item_id, "fields that ChatKit needs were missing and are empty now", ", ".join(filled)
             )
+        else:
+            reason = "this ChatKit cannot read the item; it is kept whole, as hidden context"
+            self._note(line, item_id, reason, kind)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _is_text(value: object) -> TypeGuard[str]:
@@ -238,25 +259,3 @@ def _unstorable(payload: str) -> str | None:
     except (ValidationError, KeyError):
         return "ChatKit cannot read the item, not even as hidden context"
     return None
-
-
-def _errors(content: Any) -> list[tuple[str, str]]:
-    """Return name and kind of what is wrong with the fields of an item."""
-    try:
-        _ITEM.validate_python(content)
-    except ValidationError as error:
-        return [
-            (str(one["loc"][1]) if len(one["loc"]) > 1 else "", one["type"] if not one["loc"][2:] else "")
-            for one in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-    return []
-
-
-def _wrong(content: Any) -> set[str]:
-    return {name for name, _ in _errors(content)}
-
-
-def _missing(content: Any) -> str | None:
-    """Return a field that is missing; None when nothing is, or that is not all that is wrong."""
-    errors = _errors(content)
-    return errors[0][0] if errors and all(kind == "missing" for _, kind in errors) else None

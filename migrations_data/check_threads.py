@@ -8,8 +8,18 @@ from pydantic import ValidationError
 from app.errors import InvalidRequest
 from app.stores.codec import dump, load_thread, whole_thread, without_nul
 from app.stores.ids import id_from, is_storable
+from migrations_data.check_exports import OF_THREAD, tell_beyond
 from migrations_data.errors import Unplaceable
-from migrations_data.json_text import Decoder, dumps, has_nul, members, object_of, without_surrogates
+from migrations_data.json_text import (
+    TWICE,
+    Decoder,
+    dumps,
+    has_nul,
+    members,
+    object_of,
+    original,
+    without_surrogates,
+)
 from migrations_data.owners import OwnerRule
 from migrations_data.stage import RawRecord, Stage, ThreadUnit, moment
 from migrations_data.times import Clock
@@ -42,9 +52,11 @@ class ThreadCheck:
         """Return a thread's row; its last activity is that of its creation. Raises Unplaceable."""
         record, _ = _DECODER.at(raw.text, 0)
         draft = Draft(raw, record, members(raw.text))
+        if _DECODER.twice:
+            self._note(draft, TWICE, raw.text)
         metadata = None if self._stage.kind == "own" else self._metadata(draft)
         beside, _ = _DECODER.at(raw.beside, 0)
-        owner = self._owners.of(raw.key or "", beside | record)
+        owner = self._owners.of({**beside, **record}, raw.key, self._owners.own_name(record))
         if owner is None:
             raise Unplaceable("nothing says whose thread it is")
         if metadata is None:
@@ -63,6 +75,7 @@ class ThreadCheck:
         if without_surrogates(f"{title}{status}") is not None:
             raise Unplaceable("its title or status holds half a surrogate pair")
         _readable(parts["payload"], parts["metadata"])
+        tell_beyond(self._stage, draft.raw.line, str(record["id"]), parts, OF_THREAD)
         return ThreadUnit(
             n, draft.raw.line, owner, str(record["id"]), title, status, parts["payload"], parts["metadata"],
             created, active,
@@ -70,7 +83,6 @@ class ThreadCheck:
 
     def _legacy(self, draft: Draft, n: int, owner: str, metadata: str) -> ThreadUnit:
         raw = draft.raw
-        self._clean(draft)
         thread_id = self._id(draft, owner)
         created = self._created(draft)
         self._title(draft)
@@ -97,6 +109,11 @@ class ThreadCheck:
     def _note(self, draft: Draft, kind: str, more: str = "") -> None:
         self._stage.problem(draft.raw.line, draft.raw.key, kind, more)
 
+    def _keep(self, draft: Draft, name: str) -> None:
+        """Keep what the thread says itself of something that it gets anew."""
+        if draft.record.get(name) is not None:
+            draft.parts.setdefault(original(name), draft.parts[name])
+
     def _set(self, draft: Draft, name: str, value: Any) -> None:
         draft.record[name] = value
         draft.parts[name] = dumps(value)
@@ -113,19 +130,18 @@ class ThreadCheck:
             except (ValueError, RecursionError):
                 pass
             else:
+                if _DECODER.twice:
+                    self._note(draft, TWICE, value)
                 return self._stage.storable(text, draft.raw.line, draft.raw.key)
         if not isinstance(value, dict):
             self._note(draft, "metadata that is no object is kept under the name `metadata`")
             return object_of([("metadata", draft.parts["metadata"])])
         return draft.parts["metadata"]
 
-    def _clean(self, draft: Draft) -> None:
-        """Leave out what a thread holds of its items; they have been staged."""
-        draft.parts.pop("items", None)
-
     def _id(self, draft: Draft, owner: str) -> str:
         """Return the thread's id; one that cannot be stored gets one of ours, the same each time."""
-        given = draft.record.get("id", draft.raw.key)
+        given = draft.record.get("id")
+        given = draft.raw.key if given is None else given
         thread_id = given if isinstance(given, str) else str(given)
         if not is_storable(thread_id):
             thread_id = id_from("thread", owner, f"import\1{draft.raw.key}")
@@ -147,8 +163,9 @@ class ThreadCheck:
         created = self._clock.read(value.get("created_at")) if isinstance(value, dict) else None
         created = self._now if created is None else created
         given = draft.record.get("created_at")
-        more = "" if given is None else f"its own cannot be read: {dumps(given)}"
+        more = "" if given is None else f"its own cannot be read: {draft.parts['created_at']}"
         self._note(draft, "the thread had no time and got that of its first item, or of the source", more)
+        self._keep(draft, "created_at")
         self._set(draft, "created_at", moment(created).isoformat())
         return created
 
@@ -175,6 +192,7 @@ class ThreadCheck:
             self._set(draft, "status", {"type": status})
             return
         self._note(draft, "a status that ChatKit does not know became active", draft.parts["status"])
+        self._keep(draft, "status")
         draft.parts["status"] = _ACTIVE
 
 

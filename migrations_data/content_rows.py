@@ -2,17 +2,39 @@
 
 from typing import Any
 
-from migrations_data.json_text import dumps
+from chatkit.types import (
+    Annotation,
+    AssistantMessageContent,
+    Attachment,
+    InferenceOptions,
+    UserMessageContent,
+)
+from pydantic import TypeAdapter, ValidationError
+
+from migrations_data.check_fields import can_be_read
+from migrations_data.json_text import dumps, original
 
 _BY_ROLE = {"user": "user_message", "assistant": "assistant_message"}
+_READ: dict[str, TypeAdapter[Any]] = {
+    "user_message": TypeAdapter(UserMessageContent),
+    "assistant_message": TypeAdapter(AssistantMessageContent),
+}
+_ANNOTATION = TypeAdapter(Annotation)
+# What stands beside the content of a user's message, and what it is when there is nothing.
+_BESIDE: dict[str, tuple[TypeAdapter[Any], Any]] = {
+    "attachments": (TypeAdapter(list[Attachment]), []),
+    "quoted_text": (TypeAdapter(str | None), None),
+    "inference_options": (TypeAdapter(InferenceOptions), {}),
+}
 # A part of a message has a type, too, and a text, and perhaps annotations.
 _PART = 3
+_PARTS = ("text", "input_text", "input_tag", "output_text", "refusal")
 _WORDS = ("text", "content", "value")
 
 
 def is_content_row(record: dict[str, Any]) -> bool:
-    """Tell whether an item is a row of `chat_thread_items` with `content` and no more."""
-    return "content" in record and "role" in record and "inference_options" not in record
+    """Tell whether an item is a row of `chat_thread_items` with `content`, and none that ChatKit can read."""
+    return "content" in record and "role" in record and not can_be_read(record)
 
 
 def item_from_row(record: dict[str, Any], parts: dict[str, str]) -> dict[str, str]:
@@ -22,40 +44,75 @@ def item_from_row(record: dict[str, Any], parts: dict[str, str]) -> dict[str, st
     made; the row's own columns stay beside it. Anything else keeps its type and is no less.
     """
     content = record["content"]
-    if isinstance(content, dict) and isinstance(content.get("type"), str) and len(content) > _PART:
-        own = {name: parts[name] for name in ("id", "thread_id", "created_at") if name in parts}
-        return own | _members_of(content)
+    if _is_whole(content):
+        return _with_originals(parts, _members_of(content), but="content")
     kind = record.get("type")
     kind = _BY_ROLE.get(str(record["role"]), kind) if kind in (None, "message") else kind
-    if kind not in _BY_ROLE.values() or (texts := _texts(content)) is None:
+    if kind not in _READ or (made_of := _parts(content, kind)) is None:
         return parts | ({} if kind is None else {"type": dumps(kind)})
-    made: dict[str, Any] = {"type": kind}
+    made: dict[str, Any] = {"content": made_of}
     if kind == "user_message":
-        made["content"] = [{"type": "input_text", "text": text} for text in texts]
-        made |= {"attachments": [], "quoted_text": None, "inference_options": {}}
-        if isinstance(content, dict):
-            made |= {name: content[name] for name in made.keys() & content.keys() - {"type", "content"}}
-    else:
-        made["content"] = [{"type": "output_text", "text": text, "annotations": []} for text in texts]
-    kept = {} if _only_words(content) else {"original_content": parts["content"]}
-    return parts | _members_of(made) | kept
+        known = (content if isinstance(content, dict) else {}) | record
+        for name, (what, empty) in _BESIDE.items():
+            made[name] = known[name] if name in known and _reads(what, known[name]) else empty
+    texts = _with_originals(parts, _members_of(made), but="content" if _only_words(content) else "")
+    return texts | {"type": dumps(kind)}
+
+
+def _with_originals(parts: dict[str, str], made: dict[str, str], *, but: str) -> dict[str, str]:
+    """Return what was made of a row with its own columns; where they say otherwise, as originals."""
+    kept = {
+        original(name): part
+        for name, part in parts.items()
+        if name != but and part != "null" and made.get(name, part) != part
+    }
+    return parts | made | kept
+
+
+def _is_whole(content: Any) -> bool:
+    kind = content.get("type") if isinstance(content, dict) else None
+    return isinstance(kind, str) and kind not in _PARTS and len(content) > _PART
 
 
 def _members_of(value: dict[str, Any]) -> dict[str, str]:
     return {name: dumps(member) for name, member in value.items()}
 
 
-def _texts(content: Any) -> list[str] | None:
-    """Return the words of a message, in whichever way they were kept; None when there are none."""
+def _parts(content: Any, kind: str) -> list[dict[str, Any]] | None:
+    """Return the parts of a message, in whichever way its words were kept; None when there are none.
+
+    A part that ChatKit can read stays as it is; of another one its words and sources are taken.
+    """
     if isinstance(content, str):
-        return [content]
+        return [_part(content, kind)]
     if isinstance(content, dict):
+        if content.get("type") in _PARTS and _reads(_READ[kind], content):
+            return [content]
         found = next((content[name] for name in _WORDS if name in content), None)
-        return _texts(found)
+        parts = _parts(found, kind)
+        sources = content.get("annotations")
+        if parts and kind == "assistant_message" and isinstance(sources, list):
+            read = [one for one in sources if _reads(_ANNOTATION, one)]
+            parts[-1] = parts[-1] | {"annotations": parts[-1]["annotations"] + read}
+        return parts
     if isinstance(content, list):
-        texts = [_texts(part) for part in content]
-        return None if None in texts else [text for part in texts if part is not None for text in part]
+        made = [_parts(part, kind) for part in content]
+        return None if None in made else [part for some in made for part in some or ()]
     return None
+
+
+def _part(text: str, kind: str) -> dict[str, Any]:
+    if kind == "user_message":
+        return {"type": "input_text", "text": text}
+    return {"type": "output_text", "text": text, "annotations": []}
+
+
+def _reads(what: TypeAdapter[Any], value: Any) -> bool:
+    try:
+        what.validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def _only_words(content: Any) -> bool:

@@ -6,7 +6,7 @@ would change is noticed here, and then the text is used as it stands.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -17,6 +17,10 @@ _ANY_NUL = re.compile(r"(?<!\\)(?:\\\\)*+\\u0000")
 _MOST_DIGITS = 4300
 # Finds ends; makes no number of anything.
 _LETTER = json.JSONDecoder(strict=False, parse_int=str, parse_float=str)
+
+
+TWICE = "an object has several members of one name: the last counts, this is the record as it stands"
+"""What is said of a record for which a decoder's `twice` is set."""
 
 
 class NotJson(ValueError):
@@ -32,11 +36,17 @@ class Parsed(NamedTuple):
 
 
 class _Exactness:
-    """Notes numbers that would be written in another way than they were read."""
+    """Notes what would be written in another way than it was read."""
 
     def __init__(self) -> None:
         self.lost = False
         self.not_json = False
+        self.twice = False
+
+    def members(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        self.twice = self.twice or len(members) < len(pairs)
+        return members
 
     def real(self, digits: str) -> float:
         number = float(digits)
@@ -62,6 +72,7 @@ class Decoder:
     def __init__(self) -> None:
         self._exactness = _Exactness()
         self._decode = json.JSONDecoder(
+            object_pairs_hook=self._exactness.members,
             parse_float=self._exactness.real,
             parse_int=self._exactness.whole,
             parse_constant=self._exactness.constant,
@@ -69,8 +80,16 @@ class Decoder:
 
     def at(self, text: str, place: int) -> tuple[Any, int]:
         """Return the value that begins at a place, and where it ends. Raises json.JSONDecodeError."""
-        self._exactness.lost = self._exactness.not_json = False
+        self._exactness.lost = self._exactness.not_json = self._exactness.twice = False
         return self._decode(text, place)
+
+    @property
+    def twice(self) -> bool:
+        """Whether an object in the value that was read last has several members of one name.
+
+        The last of them is its value, as for every parser; its text has them all.
+        """
+        return self._exactness.twice
 
     def compact(self, value: Any, source: str) -> str:
         """Return the text of the value that was read last, from the text it was read from.
@@ -79,9 +98,9 @@ class Decoder:
         """
         if self._exactness.not_json:
             raise NotJson("it holds NaN or Infinity, which JSON does not have")
-        if not self._exactness.lost:
-            return dumps(value)
-        return compact(source)
+        if self._exactness.lost or self._exactness.twice:
+            return compact(source)
+        return dumps(value)
 
     def parse(self, text: str) -> Parsed:
         """Return the one value that a text is. Raises ValueError when it is none, NotJson included."""
@@ -152,6 +171,18 @@ def pairs(text: str) -> list[tuple[str, str]]:
 def object_of(texts: Iterable[tuple[str, str]]) -> str:
     """Return the text of an object of these members."""
     return "{" + ",".join(f"{dumps(key)}:{text}" for key, text in texts) + "}"
+
+
+def with_members(text: str, changes: Mapping[str, str]) -> str:
+    """Return an object's text with other, or more, members; of those that have one name, too, all stay."""
+    left = dict(changes)
+    kept = [(name, left.pop(name, part)) for name, part in pairs(text) if name in left or name not in changes]
+    return object_of([*kept, *left.items()])
+
+
+def original(name: str) -> str:
+    """Return the name of the member that keeps what a record said itself, where it got something else."""
+    return f"original_{name}"
 
 
 def without_surrogates(text: str) -> str | None:

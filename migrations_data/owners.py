@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.stores.ids import is_storable
+from app.stores.ids import is_storable, is_visitor
 from migrations_data.errors import MoveRefused, Unplaceable
 
 _WAYS = (
     "Say whose conversations these are: --user ID for one owner, --user-map FILE for a JSON object of"
     " thread ids and users, or --user-from metadata.user_id when the threads say it themselves."
+)
+_VISITOR = (
+    "{} names a visitor without an account, whose id only that visitor's browser can prove. Name an"
+    " account; a visitor's own export, which says whose it is, is brought back without --user."
 )
 
 
@@ -23,12 +27,22 @@ class OwnerRule:
     by_thread: dict[str, str] = field(default_factory=dict)
     path: tuple[str, ...] = ()
 
-    def of(self, thread_id: str, record: dict[str, Any]) -> str | None:
-        """Return a thread's owner, None when nothing tells.
+    def of(self, record: dict[str, Any], *names: str | None) -> str | None:
+        """Return the owner of a thread that is known by some names, None when nothing tells.
 
-        Raises Unplaceable when the record names one that cannot be used: it is nobody else's then.
+        Raises Unplaceable when the record names one that cannot be used: it is nobody else's then; and
+        when its names are listed for several.
         """
-        return self.by_thread.get(thread_id) or self._named(record) or self.user
+        listed = {self.by_thread[name] for name in names if name in self.by_thread}
+        if len(listed) > 1:
+            raise Unplaceable("the list of users names several users for it, by its id and by another name")
+        return next(iter(listed), None) or self._named(record) or self.user
+
+    @staticmethod
+    def own_name(record: dict[str, Any]) -> str | None:
+        """Return what a thread calls itself, None when it does not."""
+        name = record.get("id")
+        return name if name is None or isinstance(name, str) else str(name)
 
     def _named(self, record: Any) -> str | None:
         for name in self.path:
@@ -39,6 +53,8 @@ class OwnerRule:
             return None
         if not isinstance(record, str) or not is_storable(record):
             raise Unplaceable("the user that it names cannot be used")
+        if is_visitor(record):
+            raise Unplaceable("the user that it names is a visitor without an account")
         return record
 
     @property
@@ -55,6 +71,8 @@ def owner_rule(
 
     Raises MoveRefused when there is none, or it cannot be used.
     """
+    if user is not None and is_visitor(user) and user != of_source:
+        raise MoveRefused(_VISITOR.format(f"--user {user}"))
     given = of_source if user is None else user
     if given is not None and not is_storable(given):
         raise MoveRefused("The user cannot be used: an id has 1 to 255 bytes of UTF-8 without U+0000.")
@@ -80,4 +98,7 @@ def _read(path: Path | None) -> dict[str, str]:
     wrong = [key for key, user in content.items() if not isinstance(user, str) or not is_storable(user)]
     if wrong:
         raise MoveRefused(f"{path.name} names no user that can be used for {wrong[0]!r}.")
+    visitors = [key for key, user in content.items() if is_visitor(user)]
+    if visitors:
+        raise MoveRefused(_VISITOR.format(f"The user of {visitors[0]!r} in {path.name}"))
     return content

@@ -12,9 +12,11 @@ from typing import Any
 
 from migrations_data.errors import MoveRefused, SourceBroken
 from migrations_data.json_stream import JsonStream, Value
-from migrations_data.json_text import Decoder, NotJson, members, object_of, pairs, skip_space
+from migrations_data.json_text import object_of, pairs
 from migrations_data.progress import Progress
+from migrations_data.read_items import ItemReader, is_item
 from migrations_data.stage import Stage
+from migrations_data.wrapped import unwrap, without_items
 
 EXPORT_FORMAT = "chatkit-neon"
 _EXPORT_VERSION = 1
@@ -60,7 +62,7 @@ class _Reader:
         self._begun = False
         self._stage = stage
         self._progress = progress
-        self._decoder = Decoder()
+        self._items_of = ItemReader(stage)
 
     def document(self) -> None:
         if not self.stream.peek():
@@ -130,55 +132,35 @@ class _Reader:
             self._attachment(key, value)
 
     def _thread(self, key: str | None, value: Value) -> None:
-        text, content = value.text, value.value
+        text, content, left = value.text, value.value, "{}"
+        items: list[str] = []
+        if self._stage.kind == "legacy" and isinstance(content.get("thread"), dict):
+            content = {**content, **content["thread"]}
+            key = key if key is not None else _key(content.get("id"))
+            text, added, left = unwrap(text, "thread")
+            self._beside(key, value.line, added, "what stood beside a wrapped thread was put into it")
+            self._beside(
+                key,
+                value.line,
+                left,
+                "what stood beside a wrapped thread has another value in it and is left out",
+            )
+        if self._stage.kind == "legacy" and "items" in content:
+            text, items = without_items(text)
         key = key if key is not None else _key(content.get("id"))
-        nested = self._nested(key, value) if self._stage.kind == "legacy" else []
-        beside: dict[str, str] = {}
-        if nested or isinstance(content.get("thread"), dict):
-            parts = members(text)
-            parts.pop("items", None)
-            if isinstance(content.get("thread"), dict):
-                text, beside = parts.pop("thread"), parts
-                key = key if key is not None else _key(content["thread"].get("id"))
-                self._beside(key, value.line, beside)
-            else:
-                text = object_of(parts.items())
+        nested = self._items_of.nested(items, value.line, key)
         if key is None:
             self._stage.reject(value.line, None, "the thread has no id", value.text)
-        elif not self._stage.add_thread(key, value.line, text, object_of(beside.items())):
+        elif not self._stage.add_thread(key, value.line, text, left, own_id=_key(content.get("id"))):
             for item in nested:
                 self._stage.reject(value.line, key, "its thread was not taken: its id is another's", item)
-            return
-        for item in nested:
-            self._stage.add_item(key, value.line, item, nested=True)
+        else:
+            for item in nested:
+                self._stage.add_item(key, value.line, item, nested=True)
 
-    def _beside(self, key: str | None, line: int, beside: dict[str, str]) -> None:
-        if beside:
-            self._stage.problem(
-                line, key, "what stood beside a wrapped thread is no part of it", object_of(beside.items())
-            )
-
-    def _nested(self, key: str | None, value: Value) -> list[str]:
-        """Return the texts of the items that stand in a thread: a list, a page, or an object by id."""
-        items = value.value.get("items")
-        if isinstance(items, dict) and isinstance(items.get("data"), list):
-            items = items["data"]
-        if not items:
-            return []
-        text = members(value.text)["items"]
-        if isinstance(items, list | dict):
-            return self._texts(text)
-        self._stage.reject(value.line, key, "the items of the thread are neither a list nor an object", text)
-        return []
-
-    def _texts(self, text: str) -> list[str]:
-        """Return the texts of the elements of a list, of the data of a page, of the members of an object."""
-        value = self._decoder.parse(text).value
-        if isinstance(value, dict) and isinstance(value.get("data"), list):
-            text, value = members(text)["data"], value["data"]
-        if isinstance(value, dict):
-            return [text for _, text in pairs(text)]
-        return _elements(text)
+    def _beside(self, key: str | None, line: int, beside: str, kind: str) -> None:
+        if beside != "{}":
+            self._stage.problem(line, key, kind, beside)
 
     def _items(self, key: str | None, value: Value, listed: bool) -> None:
         content = value.value
@@ -186,19 +168,14 @@ class _Reader:
             self._stage.add_item(key, value.line, value.text)
         elif self._stage.kind == "own" or key is None:
             self._stage.add_item(_key(content.get("thread_id")), value.line, value.text)
-        elif _is_item(content):
+        elif is_item(content):
             # An object of items by their ids.
             thread = _key(content.get("thread_id"))
-            self._compact_item(key if thread is None else thread, value.line, value.text)
+            text = self._items_of.with_id(key, value.text, value.line)
+            self._items_of.stage_compact(key if thread is None else thread, value.line, text)
         else:
-            for text in self._texts(value.text):
-                self._compact_item(key, value.line, text)
-
-    def _compact_item(self, key: str, line: int, text: str) -> None:
-        try:
-            self._stage.add_item(key, line, self._decoder.parse(text).text)
-        except NotJson as error:
-            self._stage.reject(line, key, str(error), text)
+            for text in self._items_of.texts(value.text, value.line, key) or ():
+                self._items_of.stage_compact(key, value.line, text)
 
     def _attachment(self, key: str | None, value: Value) -> None:
         content, text = value.value, value.text
@@ -211,30 +188,11 @@ class _Reader:
             try:
                 found = base64.b64decode(content["bytes"], validate=True)
             except binascii.Error:
-                self._stage.problem(value.line, key, "the attachment's bytes are no base64 and are left out")
-            text = object_of((name, part) for name, part in members(text).items() if name != "bytes")
+                self._stage.reject(
+                    value.line, key, "the attachment's bytes are no base64 and are left out", text
+                )
+            text = object_of(one for one in pairs(text) if one[0] != "bytes")
         self._stage.add_file(key, value.line, text, found)
-
-
-def _elements(text: str) -> list[str]:
-    """Return the texts of a list's elements, to the letter."""
-    decoder = Decoder()
-    found, place = [], skip_space(text, 1)
-    while text[place] != "]":
-        _, end = decoder.at(text, place)
-        found.append(text[place:end])
-        place = skip_space(text, end)
-        if text[place] == ",":
-            place = skip_space(text, place + 1)
-    return found
-
-
-def _is_item(content: dict[str, Any]) -> bool:
-    if isinstance(content.get("data"), list):
-        return False
-    if isinstance(content.get("thread_id"), str | int):
-        return True
-    return isinstance(content.get("type"), str) and ("created_at" in content or "id" in content)
 
 
 def _key(value: Any) -> str | None:

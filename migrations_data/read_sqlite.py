@@ -10,7 +10,9 @@ from typing import Any
 from migrations_data.errors import MoveRefused
 from migrations_data.json_text import Decoder, dumps, members
 from migrations_data.progress import Progress
+from migrations_data.read_items import ItemReader
 from migrations_data.stage import Stage
+from migrations_data.wrapped import unwrap, without_items
 
 _MAGIC = b"SQLite format 3\0"
 _WRAPPERS = {"threads": "thread", "items": "item", "attachments": "attachment"}
@@ -68,11 +70,26 @@ def _threads(database: sqlite3.Connection, columns: set[str], stage: Stage) -> d
         key, user = _text(row, "id"), _text(row, "user_id")
         if key is None:
             stage.reject(row["number"], None, "the thread has no id", text)
-        elif not stage.add_thread(key, row["number"], text, dumps({} if user is None else {"user_id": user})):
+        elif not _thread(stage, key, user, row["number"], text):
             twice[key] = twice.get(key, _first_user(stage, key)) - {user or ""}
     for key in twice:
         stage.ambiguous.pop(key or "", None)
     return twice
+
+
+def _thread(stage: Stage, key: str, user: str | None, number: int, text: str) -> bool:
+    """Stage a thread and the items in it; False when another one has its id."""
+    text, items = without_items(text) if '"items"' in text else (text, [])
+    nested = ItemReader(stage).nested(items, number, key)
+    given = json.loads(members(text).get("id", "null"))
+    beside = dumps({} if user is None else {"user_id": user})
+    taken = stage.add_thread(key, number, text, beside, own_id=None if given is None else str(given))
+    for item in nested:
+        if taken:
+            stage.add_item(key, number, item, nested=True)
+        else:
+            stage.reject(number, key, "its thread was not taken: its id is another's", item)
+    return taken
 
 
 def _first_user(stage: Stage, key: str) -> set[str]:
@@ -108,11 +125,10 @@ def _rows(
         except (ValueError, RecursionError) as error:
             stage.reject(row["number"], _text(row, "id"), f"its data is no JSON: {error}", str(data))
             continue
-        text = _unwrapped(parsed.value, parsed.text, _WRAPPERS[table])
-        if text is None:
-            stage.reject(row["number"], _text(row, "id"), "it is no object", parsed.text)
+        if isinstance(parsed.value, dict):
+            yield row, _unwrapped(row, parsed.value, parsed.text, _WRAPPERS[table], stage)
         else:
-            yield row, text
+            stage.reject(row["number"], _text(row, "id"), "it is no object", parsed.text)
 
 
 def _number(database: sqlite3.Connection, table: str) -> str:
@@ -124,8 +140,12 @@ def _number(database: sqlite3.Connection, table: str) -> str:
     return "rowid"
 
 
-def _unwrapped(value: Any, text: str, name: str) -> str | None:
+def _unwrapped(row: sqlite3.Row, value: dict[str, Any], text: str, name: str, stage: Stage) -> str:
     """Return the text of the record; some samples put it into an object of its own."""
-    if isinstance(value, dict) and value.keys() == {name}:
-        value, text = value[name], members(text)[name]
-    return text if isinstance(value, dict) else None
+    if not isinstance(value.get(name), dict) or "id" in value:
+        return text
+    record = unwrap(text, name)
+    if record.left != "{}":
+        kind = f"what stood beside a wrapped {name} has another value in it and is left out"
+        stage.problem(row["number"], _text(row, "id"), kind, record.left)
+    return record.text

@@ -66,7 +66,8 @@ def say_problems(stage: Stage) -> None:
         say(f"Note: {kind} ({counted(number, 'time')}).")
         examples = stage.rows("SELECT line, id, more FROM problems WHERE kind = ? LIMIT ?", kind, _EXAMPLES)
         for line, record_id, more in examples:
-            say(f"  line {line}, {record_id or 'without an id'}{f': {more}' if more else ''}"[:200])
+            place = "" if line is None else f"line {line}, "
+            say(f"  {place}{record_id or 'without an id'}{f': {more}' if more else ''}"[:200])
         if number > _EXAMPLES:
             say(f"  and {number - _EXAMPLES:,} more")
 

@@ -20,6 +20,7 @@ PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -32000;
 CREATE TABLE raw_threads (seq INTEGER PRIMARY KEY, key TEXT UNIQUE, line INTEGER, text TEXT, beside TEXT);
+CREATE TABLE own_ids (id TEXT, key TEXT, PRIMARY KEY (id, key)) WITHOUT ROWID;
 CREATE TABLE raw_items (seq INTEGER PRIMARY KEY, key TEXT, line INTEGER, nested INTEGER, text TEXT);
 CREATE TABLE raw_files (seq INTEGER PRIMARY KEY, key TEXT, line INTEGER, text TEXT, bytes BLOB);
 CREATE TABLE problems (line INTEGER, id TEXT, kind TEXT, more TEXT);
@@ -32,6 +33,8 @@ CREATE TABLE items (n INTEGER PRIMARY KEY, thread INTEGER, line INTEGER, raw INT
 CREATE TABLE files (n INTEGER PRIMARY KEY, line INTEGER, raw INTEGER, owner TEXT, id TEXT, thread_id TEXT,
   item_id TEXT, created INTEGER, size INTEGER, payload TEXT, left_out INTEGER DEFAULT 0, UNIQUE (owner, id));
 CREATE TABLE taken_ids (thread INTEGER, id TEXT, PRIMARY KEY (thread, id)) WITHOUT ROWID;
+CREATE TABLE counts (thread INTEGER, what TEXT, digest BLOB, n INTEGER, PRIMARY KEY (thread, what, digest))
+  WITHOUT ROWID;
 CREATE TABLE carried (id TEXT, owner TEXT, thread_id TEXT, item_id TEXT, created INTEGER,
   PRIMARY KEY (id, owner)) WITHOUT ROWID;
 """
@@ -59,6 +62,11 @@ class RawItem(NamedTuple):
     line: int
     nested: bool
     text: str
+
+    @property
+    def digest(self) -> bytes:
+        """The same for the same text."""
+        return hashlib.sha256(self.text.encode()).digest()
 
 
 class ThreadUnit(NamedTuple):
@@ -102,6 +110,10 @@ class FileUnit(NamedTuple):
     created: int
     size: int | None
     payload: str
+
+
+def _shown(record_id: str | None) -> str | None:
+    return record_id and (without_surrogates(record_id) or record_id)
 
 
 def micros(moment: datetime) -> int:
@@ -183,24 +195,30 @@ class Stage:
         """Forget everything."""
         self.db.close()
 
-    def add_thread(self, key: str, line: int, text: str, beside: str = "{}") -> bool:
-        """Stage a thread as read, and what stood beside it.
+    def add_thread(
+        self, key: str, line: int, text: str, beside: str = "{}", *, own_id: str | None = None
+    ) -> bool:
+        """Stage a thread as read, what stood beside it, and the id that it gives itself.
 
         False for one whose key was there before with other content: it was rejected.
         """
         whole = text
+        own_id = None if own_id is None else without_surrogates(own_id) or own_id
         key, text, beside = (self._key(key, line), *(self.storable(one, line, key) for one in (text, beside)))
         added = self.db.execute(
             "INSERT OR IGNORE INTO raw_threads (key, line, text, beside) VALUES (?, ?, ?, ?)",
             (key, line, text, beside),
         )
         if added.rowcount:
+            if own_id not in (None, key):
+                self.db.execute("INSERT OR IGNORE INTO own_ids VALUES (?, ?)", (own_id, key))
+                self.problem(line, own_id, "the thread stood under a name that is not its id", key)
             return True
         same = self.one("SELECT text = ? AND beside = ? FROM raw_threads WHERE key = ?", text, beside, key)
         if same and key not in self.ambiguous:
             self.problem(line, key, "the same thread stands here again")
             return True
-        self.ambiguous[key] = None
+        self.ambiguous |= {key: None, own_id or key: None}
         self.reject(line, key, "another thread with this id came before", whole)
         return False
 
@@ -238,23 +256,21 @@ class Stage:
         changed = without_surrogates(text)
         if changed is None:
             return text
-        shown = None if key is None else without_surrogates(key) or key
-        self.problem(line, shown, "half a surrogate pair, or a byte that is no UTF-8, became U+FFFD")
+        self.problem(line, key, "half a surrogate pair, or a byte that is no UTF-8, became U+FFFD")
         return changed
 
-    def problem(self, line: int, record_id: str | None, kind: str, more: str = "") -> None:
+    def problem(self, line: int | None, record_id: str | None, kind: str, more: str = "") -> None:
         """Note something that is not as it should be and is put right, or kept as it is."""
         self.db.execute(
             "INSERT INTO problems VALUES (?, ?, ?, ?)",
-            (line, record_id, kind, without_surrogates(more) or more),
+            (line, _shown(record_id), kind, without_surrogates(more) or more),
         )
 
     def reject(self, line: int, record_id: str | None, reason: str, record: str) -> None:
         """Note a record that cannot be placed."""
-        shown = None if record_id is None else without_surrogates(record_id) or record_id
         self.db.execute(
             "INSERT INTO rejects VALUES (?, ?, ?, ?)",
-            (line, shown, reason, without_surrogates(record) or record),
+            (line, _shown(record_id), reason, without_surrogates(record) or record),
         )
 
     def end_of_reading(self) -> None:
@@ -278,18 +294,30 @@ class Stage:
         """Yield a thread's items as they were read, in order."""
         return map(RawItem._make, self.rows("SELECT * FROM raw_items WHERE key = ? ORDER BY seq", key))
 
-    def stands_already(self, raw: RawItem) -> bool:
-        """Tell whether an item stands both in its thread and among the items, and this is the second."""
+    def stands_already(self, thread: int, raw: RawItem) -> bool:
+        """Tell whether an item stands both in its thread and among the items, and this is the second.
+
+        To be asked of each item once, in their order: of several equal ones each has its own second.
+        """
         if not self._has_nested:
             return False
-        known = self.rows(
-            "SELECT 1 FROM raw_items WHERE key = ? AND seq < ? AND nested <> ? AND text = ? LIMIT 1",
-            raw.key,
-            raw.seq,
-            raw.nested,
-            raw.text,
+        here, there = ("in its thread", "beside it") if raw.nested else ("beside it", "in its thread")
+        digest = raw.digest
+        return self.count(thread, here, digest) < self._counted(thread, there, digest)
+
+    def count(self, thread: int, what: str, digest: bytes) -> int:
+        """Return how often this was asked before, of this text of a thread's items."""
+        before = self._counted(thread, what, digest)
+        self.db.execute(
+            "INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?)", (thread, what, digest, before + 1)
         )
-        return next(known, None) is not None
+        return before
+
+    def _counted(self, thread: int, what: str, digest: bytes) -> int:
+        found = self.db.execute(
+            "SELECT n FROM counts WHERE thread = ? AND what = ? AND digest = ?", (thread, what, digest)
+        ).fetchone()
+        return found[0] if found else 0
 
     def next_unit(self) -> int:
         """Return the next unit's number."""

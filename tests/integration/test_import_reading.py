@@ -14,50 +14,15 @@ from app.cli import main
 from app.database import create_engine
 from app.stores import NeonChatKitStore
 from migrations_data.run import DONE, DONE_WITH_REJECTS, FAILED
-from tests.support.moves import lines_of, move, refusal, stored
+from tests.support.moves import move, refusal, stored
 from tests.support.owners import Owner
-
-SAMPLES = Path(__file__).parents[2] / "migrations_data" / "samples"
-T = "2025-01-01T00:00:00"
+from tests.support.stores import SAMPLES, T, exported, known, notes, put, rejects, said, texts, thread
 
 
 @pytest.fixture
 def url(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("CHAT_FILES_URL", f"file:{tmp_path / 'files'}")
     return database_url
-
-
-def thread(key: str, **more: Any) -> dict[str, Any]:
-    return {"id": key, "created_at": T, "title": None, "status": {"type": "active"}, "metadata": {}, **more}
-
-
-def said(key: Any, of: str, text: str, **more: Any) -> dict[str, Any]:
-    content = [{"type": "output_text", "text": text, "annotations": []}]
-    return {
-        "id": key, "thread_id": of, "created_at": T, "type": "assistant_message", "content": content, **more,
-    }  # fmt: skip
-
-
-def put(folder: Path, content: Any, name: str = "store.json") -> Path:
-    path = folder / name
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return path
-
-
-def exported() -> Any:
-    return json.loads((SAMPLES / "export.json").read_text())
-
-
-def rejects(path: Path) -> list[dict[str, Any]]:
-    return lines_of(path.with_name(path.name + ".rejects.jsonl"))
-
-
-def notes(path: Path) -> list[dict[str, Any]]:
-    return lines_of(path.with_name(path.name + ".report.jsonl"))
-
-
-def texts(found: Any, key: str) -> list[str]:
-    return [item["content"][0]["text"] for item in found[key][1]]
 
 
 async def test_messages_in_a_thread_of_another_user_with_the_same_id_are_rejected(
@@ -270,12 +235,6 @@ async def test_broken_records_of_a_table_without_ids_are_rejected(url: str, tmp_
         db.execute("INSERT INTO items VALUES ('t1', 'no json')")
     assert await move(path, url, kind="import-sqlite", user="alice") == DONE_WITH_REJECTS
     assert len(rejects(path)) == 2
-
-
-async def known(path: Path, url: str, **options: Any) -> str:
-    """Import for alice; return everything that is kept and told."""
-    await move(path, url, user="alice", **options)
-    return json.dumps([await stored(url, "alice"), rejects(path), notes(path)])
 
 
 async def test_both_items_of_one_name_are_taken(url: str, tmp_path: Path) -> None:
