@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Text,
+    and_,
     bindparam,
     cast,
     delete,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     func,
     literal_column,
     null,
+    or_,
     select,
     tuple_,
     update,
@@ -278,10 +280,13 @@ def _files(step: CTE) -> tuple[CTE, CTE]:
     of_thread = (given.c.user_id, given.c.thread_id)
     was_before = exists(select(_ONE).select_from(before).where(tuple_(*before.c) == tuple_(*of_thread)))
     rows = select(given).where(given.c.thread_id.is_(None) | ~was_before | _there(Thread, of_thread, given))
+    put = insert(Attachment).from_select([*_FILE_COLUMNS], rows, include_defaults=False)
     files = (
-        insert(Attachment)
-        .from_select([*_FILE_COLUMNS], rows, include_defaults=False)
-        .on_conflict_do_nothing(index_elements=[Attachment.user_id, Attachment.id])
+        put.on_conflict_do_update(
+            index_elements=[Attachment.user_id, Attachment.id],
+            set_={"file_key": put.excluded.file_key, "size": put.excluded.size},
+            where=_lacks_bytes(put.excluded),
+        )
         .returning(owner.label("owner"), key.label("key"))
         .cte("files")
     )
@@ -292,6 +297,19 @@ def _files(step: CTE) -> tuple[CTE, CTE]:
         .cte("bound")
     )
     return files, bound
+
+
+def _lacks_bytes(brought: Any) -> ColumnElement[bool]:
+    """Tell whether an attachment that is here has no bytes, and is otherwise the one that brings some."""
+    here = Attachment.__table__.c
+    same = [here[name].is_not_distinct_from(brought[name]) for name in ("thread_id", "item_id")]
+    return and_(
+        or_(here.file_key.is_(None), here.size.is_(None)),
+        brought.file_key.is_not(None),
+        or_(here.size.is_(None) & brought.size.is_not(None), here.size == brought.size),
+        cast(here.payload, Text) == cast(brought.payload, Text),
+        *same,
+    )
 
 
 def _wanted(*columns: str) -> Any:
@@ -407,9 +425,9 @@ class MoveRepository:
     async def write(self, move: str, batch: MovedBatch) -> Counts | None:
         """Write the units of a batch and move the ledger on, all or nothing; return how many were new.
 
-        What is there stays as it is; items that a known thread lacks go behind those it has. None,
-        and nothing is written, when the move does not stand where the batch begins: this very call
-        was sent twice, or another process moves the same.
+        What is there stays as it is, but for bytes that an attachment lacks; items that a known thread
+        lacks go behind those it has. None, and nothing is written, when the move does not stand where
+        the batch begins: this very call was sent twice, or another process moves the same.
         """
         rows = await self._database.write(
             WRITE,
