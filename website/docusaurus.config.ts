@@ -7,7 +7,7 @@ function withoutChat(): Plugin {
   const root = require.resolve("@docusaurus/core/lib/client/theme-fallback/Root");
   return {
     name: "without-chat",
-    configureWebpack: () => ({ resolve: { alias: { "@theme/Root": root } } }),
+    configureWebpack: () => ({ resolve: { alias: { "@theme/Root": root, "@theme/Root$": root } } }),
   };
 }
 

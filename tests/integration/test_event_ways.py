@@ -215,7 +215,7 @@ async def test_a_connection_that_is_cut_without_a_word_is_found(
     monkeypatch.setattr("app.events.listener._ANSWER_SECONDS", 0.2)
     monkeypatch.setattr("app.events.listener._CLOSING_SECONDS", 0.1)
     async with Wire(database_url) as wire:
-        direct = {"database_url_unpooled": wire.url}
+        direct: dict[str, Any] = {"database_url_unpooled": wire.url}
         async with house(database_url) as first, house(database_url, responder=None, **direct) as second:
             two = Two(database_url, first, second)
             async with device(two.second.alice) as listening:

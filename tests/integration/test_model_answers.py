@@ -82,7 +82,11 @@ async def test_settings_alone_make_a_server_that_asks_a_model(
     database_url: str, model: ModelServer, tmp_path: Path
 ) -> None:
     """Also one that wants no key."""
-    wanted = {"openai_base_url": model.url, "openai_model": "m", "openai_api": model.says.name}
+    wanted: dict[str, Any] = {
+        "openai_base_url": model.url,
+        "openai_model": "m",
+        "openai_api": model.says.name,
+    }
     async with house(database_url, chat_responder="openai", chat_index=tmp_path, **wanted) as opened:
         assert await opened.alice.texts(await opened.alice.create("Hello?")) == ["Hello?", "Fine."]
         visitor = opened.client()

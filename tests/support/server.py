@@ -187,7 +187,7 @@ class House:
 
 @asynccontextmanager
 async def house(
-    database_url: str, responder: Responder | None = None, site: Path | None = None, **settings: Any
+    database_url: str, responder: Responder | None = None, *, site: Path | None = None, **settings: Any
 ) -> AsyncIterator[House]:
     """Run a server with demo sign-in on a database, and with the pages in the folder `site`."""
     demo = DemoSignIn()

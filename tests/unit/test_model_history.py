@@ -79,7 +79,17 @@ async def given(
 
 @pytest.mark.parametrize("most_tokens", range(1, 400, 7))
 async def test_a_call_and_its_output_are_never_parted(most_tokens: int) -> None:
-    items = [user(1), call(1), assistant(1), user(2), call(2), call(3), assistant(2), user(3), call(4)]
+    items: list[ThreadItem] = [
+        user(1),
+        call(1),
+        assistant(1),
+        user(2),
+        call(2),
+        call(3),
+        assistant(2),
+        user(3),
+        call(4),
+    ]
     inputs = await given(items, None, most_tokens)
     calls = [part["call_id"] for part in inputs if part["type"] == "function_call"]
     outputs = [part["call_id"] for part in inputs if part["type"] == "function_call_output"]
@@ -92,7 +102,7 @@ async def test_a_call_and_its_output_are_never_parted(most_tokens: int) -> None:
 async def test_what_was_added_behind_the_message_is_not_given() -> None:
     """Another device has sent a message meanwhile, and was answered."""
     message = user(2)
-    items = [user(1), assistant(1), message, user(3), assistant(3)]
+    items: list[ThreadItem] = [user(1), assistant(1), message, user(3), assistant(3)]
     assert [part["content"] for part in await given(items, message)] == [
         "Question 1",
         "Answer 1",

@@ -24,14 +24,18 @@ const sum = (numbers) => numbers.reduce((all, one) => all + one, 0);
 /** What the first page asks for by itself. @param {string} site */
 function atOnce(site) {
   const page = readFileSync(join(site, "index.html"), "utf8");
-  const files = [...page.matchAll(/(?:src|href)="?(\/assets\/[^\s">]+\.(?:js|css))/g)].map((match) => match[1]);
+  const files = [...page.matchAll(/(?:src|href)="?(\/assets\/[^\s">]+\.(?:js|css))/g)].map(
+    (match) => match[1],
+  );
   return sum([...new Set(files)].map((file) => packed(join(site, file ?? ""))));
 }
 
 /** All scripts and styles that there are. @param {string} site */
 function inAll(site) {
   const files = readdirSync(join(site, "assets"), { recursive: true, encoding: "utf8" });
-  return sum(files.filter((file) => /\.(js|css)$/.test(file)).map((file) => packed(join(site, "assets", file))));
+  return sum(
+    files.filter((file) => /\.(js|css)$/.test(file)).map((file) => packed(join(site, "assets", file))),
+  );
 }
 
 const without = mkdtempSync(join(tmpdir(), "site-without-chat-"));
