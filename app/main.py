@@ -21,7 +21,6 @@ from app.identity.caller import VISITOR_HEADER
 from app.identity.demo import DemoSignIn
 from app.settings import Settings
 
-_PAGE = Path(__file__).parent / "page"
 _ROUTERS = (
     chatkit.router,
     threads.router,
@@ -75,9 +74,9 @@ def create_app(
         app.include_router(auth_proxy_router(auth_server))
     if demo is not None:
         app.include_router(demo_router(demo))
-    if site is not None or demo is not None:
+    if site is not None:
         # Not a mount at "/": that would match before a route which has the path and not the method.
-        app.router.default = Site(site or _PAGE)
+        app.router.default = Site(site)
     return app
 
 
