@@ -1,5 +1,6 @@
 """Writes docs/settings.md from the Settings class: `make settings`."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -10,6 +11,7 @@ from app.settings import Settings
 
 PAGE = Path(__file__).parents[1] / "docs/settings.md"
 
+_NAME = re.compile(r"(?<![`\w/])[A-Z]+(?:_[A-Z]+)+(?![`\w])")
 # A setting belongs to the first section with a beginning of its name.
 _SECTIONS = {
     "Database": ("database_", "chat_pool_", "chat_prepared_", "chat_database_"),
@@ -58,14 +60,16 @@ def _sections() -> Iterator[str]:
 
 
 def _setting(name: str, field: FieldInfo) -> str:
-    description = " ".join((field.description or "").split())
+    description = _NAME.sub(r"`\g<0>`", " ".join((field.description or "").split()))
     return f"### `{name.upper()}`\n\n{description}\n\n{_values(field)}\n"
 
 
 def _values(field: FieldInfo) -> str:
     default = "Required." if field.is_required() else f"Default: {_shown(_default(field))}."
-    values = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-    return " ".join([default, f"One of {_listed(values)}."] if values else [default])
+    # What may be left out is a union with None.
+    kinds = [field.annotation, *get_args(field.annotation)]
+    values = [value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind)]
+    return f"{default} One of {_listed(values)}." if values else default
 
 
 def _default(field: FieldInfo) -> Any:
