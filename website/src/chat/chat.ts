@@ -1,7 +1,7 @@
 import { ServerConnection } from "./connection/connection";
 import type { Chat, ChatState, Person } from "./contract";
 import { browser, type Environment } from "./environment";
-import { Identity, isSilence } from "./identity/identity";
+import { type Handover, Identity, isSilence } from "./identity/identity";
 import type { Who } from "./identity/who";
 import { DatabaseShelf } from "./outbox/database";
 import { MemoryShelf } from "./outbox/shelf";
@@ -39,6 +39,8 @@ class BrowserChat implements Chat {
   #who: Who;
   #session: Session;
   #finding: Promise<void> | null = null;
+  /** Whether going on is put off already. */
+  #waits = false;
 
   constructor(
     private readonly env: Environment,
@@ -262,6 +264,16 @@ class BrowserChat implements Chat {
     if (this.#who.kind === "account") await session.goOn();
     else await this.#oneByOne(() => session.goOn());
     this.#publisher.tell();
+    if (!session.served || this.#handover() !== null) void this.#goOnLater(session);
+  }
+
+  async #goOnLater(session: Session): Promise<void> {
+    if (this.#waits) return;
+    this.#waits = true;
+    await this.#pauses.wait(AGAIN_MS * (0.5 + this.env.random()), this.#end.signal);
+    await this.#connection.online(this.#end.signal);
+    this.#waits = false;
+    if (!session.closed) await this.#goOn();
   }
 
   /** Two tabs that begin at once would be two visitors. */
@@ -272,8 +284,8 @@ class BrowserChat implements Chat {
 
   /** Makes what was said as a visitor the account's, and what was typed and not sent as well. */
   async #takeOver(session: Session): Promise<void> {
-    const { handover } = this.#identity;
-    if (handover === null || this.#who.kind !== "account" || handover.account !== this.#who.owner) return;
+    const handover = this.#handover();
+    if (handover === null) return;
     const credentials = this.#identity.claiming(this.#identity.credentials(this.#who, () => {}));
     const api = new Api(new Http(this.env, this.base, credentials, this.#connection.heard), this.env);
     try {
@@ -285,6 +297,12 @@ class BrowserChat implements Chat {
     await session.outbox.takeOver(handover.visitor);
     this.#identity.visitorIsGone();
     this.#identity.handover = null;
+  }
+
+  /** What is still to be handed over to whoever is here. */
+  #handover(): Handover | null {
+    const { handover } = this.#identity;
+    return handover?.account === this.#who.owner ? handover : null;
   }
 
   async #anotherTabChangedWho(): Promise<void> {

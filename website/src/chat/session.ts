@@ -12,6 +12,7 @@ import { Pauses } from "./pause";
 import { type Api, bodyOfRetry, type Opinion } from "./protocol/api";
 import { Failure, problemOf } from "./protocol/failure";
 import type { WireSummary } from "./protocol/wire";
+import { arrivedRows } from "./state/arrived";
 import { Conversation } from "./state/conversation";
 import { previewOf, Threads } from "./state/threads";
 import { type TabMessage, Tabs } from "./tabs";
@@ -42,6 +43,8 @@ export class Session {
   readonly outbox: Outbox;
   readonly threads = new Threads();
   open: Conversation;
+  /** Whether the server was found once, and what waits is being sent. */
+  served = false;
   readonly #conversations = new Set<Conversation>();
   readonly #sender: Sender;
   readonly #changes: Changes;
@@ -95,7 +98,7 @@ export class Session {
 
   /** Asks the server for what there is, sends what waits, and opens the most recent conversation. May be called again. */
   async goOn(): Promise<void> {
-    const first = !this.threads.loaded;
+    const first = !this.served;
     // A visitor who is new is somebody only from the first answer on: nothing else is sent before.
     await this.list();
     if (!this.threads.loaded || this.#end.signal.aborted) return;
@@ -130,6 +133,14 @@ export class Session {
   find(thread: string): Conversation | null {
     for (const conversation of this.#conversations) if (conversation.is(thread)) return conversation;
     return null;
+  }
+
+  /** The list without conversations that are shown already, as what was begun here and not confirmed yet. */
+  get rows(): readonly WireSummary[] {
+    const { rows } = this.threads;
+    const isKnown = (row: WireSummary) => this.find(row.id) !== null;
+    const arrived = arrivedRows(rows, this.outbox.messages, isKnown, this.parts.policy());
+    return arrived.size === 0 ? rows : rows.filter((row) => !arrived.has(row));
   }
 
   newThread(): void {
@@ -365,6 +376,7 @@ export class Session {
   }
 
   #serve(): void {
+    this.served = true;
     this.#sender.begin();
     const listen = () => void this.#changes.run(this.#end.signal);
     // One tab hears for all: browsers open few connections to a server. Where tabs cannot talk, each hears itself.
@@ -390,7 +402,7 @@ export class Session {
   }
 
   #mostRecent(): string | null {
-    const row = this.threads.rows[0];
+    const row = this.rows[0];
     const waiting = this.outbox.messages.at(-1);
     if (waiting !== undefined && (row === undefined || waiting.created >= this.activeAt(row)))
       return waiting.thread;

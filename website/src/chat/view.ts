@@ -16,8 +16,9 @@ import { type Policy, timeOf } from "./identity/policy";
 import { isLocal, type Unsent } from "./outbox/message";
 import type { WireSummary } from "./protocol/wire";
 import type { Session } from "./session";
+import { arrivedIn } from "./state/arrived";
 import type { Conversation } from "./state/conversation";
-import { entryOf, userText } from "./state/entries";
+import { entryOf } from "./state/entries";
 import { keep, keepList } from "./state/keep";
 import type { Node } from "./state/nodes";
 import { previewOf } from "./state/threads";
@@ -28,9 +29,6 @@ export interface Showing {
   readonly connection: Connection;
   readonly policy: Policy;
 }
-
-/** Clocks of browsers and servers differ, also after they were compared. */
-const CLOCK_MS = 5_000;
 
 const unsentEntries = new WeakMap<Unsent, { readonly online: boolean; readonly entry: UserEntry }>();
 
@@ -49,7 +47,7 @@ export function show(old: ChatState | null, showing: Showing): ChatState {
 function threadList(old: ThreadList | undefined, { session, policy }: Showing): ThreadList {
   const { threads, outbox } = session;
   const rows = new Map<string, ThreadRow>();
-  for (const row of threads.rows) {
+  for (const row of session.rows) {
     const key = session.find(row.id)?.key ?? row.id;
     rows.set(key, rowOf(row, key, policy));
   }
@@ -116,7 +114,7 @@ function entriesOf(conversation: Conversation, { session, policy, connection }: 
     if (entry !== null) entries.push(entry);
   }
   const waiting = session.waitingIn(conversation).filter(({ key }) => !keys.has(key));
-  const arrived = arrivedOf(conversation, waiting, policy);
+  const arrived = arrivedIn(conversation, waiting, policy);
   for (const message of waiting)
     if (!arrived.has(message)) entries.push(unsentEntry(message, connection.kind === "online"));
   if (isUnanswered(conversation, waiting)) entries.push(unanswered(entries.at(-1) as UserEntry));
@@ -145,26 +143,6 @@ function unanswered(message: UserEntry): NoticeEntry {
   };
   notices.set(message, notice);
   return notice;
-}
-
-/**
- * Messages that are stored by now, though nobody has said so yet: after a reload, until the same request is
- * answered. It decides only what is shown; the message is sent again all the same, with its key.
- */
-function arrivedOf(conversation: Conversation, waiting: readonly Unsent[], policy: Policy): Set<Unsent> {
-  const arrived = new Set<Unsent>();
-  const sent = waiting.filter(({ body, state }) => body !== null && state !== "refused");
-  if (sent.length === 0) return arrived;
-  for (const node of conversation.transcript.nodes) {
-    if (node.kind !== "item" || node.item.type !== "user_message" || node.key !== node.item.id) continue;
-    const at = timeOf(node.item.created_at, policy, 0) - policy.aheadMs;
-    const text = userText(node.item);
-    const message = sent.find(
-      (one) => !arrived.has(one) && one.text === text && at >= one.created - CLOCK_MS,
-    );
-    if (message !== undefined) arrived.add(message);
-  }
-  return arrived;
 }
 
 function unsentEntry(message: Unsent, online: boolean): UserEntry {
