@@ -93,7 +93,7 @@ class BrowserChat implements Chat {
   }
 
   loadMoreThreads(): Promise<void> {
-    return this.#do(this.#session.loadMoreThreads());
+    return this.#do(this.#session.listing.loadMore());
   }
 
   loadOlder(): Promise<void> {
@@ -125,15 +125,15 @@ class BrowserChat implements Chat {
   }
 
   stop(): Promise<void> {
-    return this.#do(this.#session.stop());
+    return this.#do(this.#session.answers.stop(this.#session.open));
   }
 
-  join(entryKey: string): Promise<void> {
-    return this.#do(this.#session.join(entryKey));
+  join(_entryKey: string): Promise<void> {
+    return this.#do(this.#session.answers.join(this.#session.open));
   }
 
   regenerate(): Promise<void> {
-    return this.#do(this.#session.regenerate());
+    return this.#do(this.#session.answers.regenerate(this.#session.open));
   }
 
   deleteEntry(entryKey: string): Promise<void> {

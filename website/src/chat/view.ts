@@ -45,14 +45,15 @@ export function show(old: ChatState | null, showing: Showing): ChatState {
 }
 
 function threadList(old: ThreadList | undefined, { session, policy }: Showing): ThreadList {
-  const { threads, outbox } = session;
+  const { listing, outbox, conversations } = session;
+  const { threads } = listing;
   const rows = new Map<string, ThreadRow>();
-  for (const row of session.rows) {
-    const key = session.find(row.id)?.key ?? row.id;
+  for (const row of listing.rows) {
+    const key = conversations.find(row.id)?.key ?? row.id;
     rows.set(key, rowOf(row, key, policy));
   }
   for (const message of outbox.messages) {
-    const conversation = session.find(message.thread);
+    const conversation = conversations.find(message.thread);
     const key = conversation?.key ?? message.thread;
     const row = rows.get(key);
     // One that is not listed is further down, or not on the server yet.

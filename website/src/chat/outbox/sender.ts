@@ -97,7 +97,7 @@ export class Sender {
       waiting: (problem, nextTryAt) => outbox.update(message, { state: "waiting", nextTryAt, problem }),
     });
     // Who only follows an answer makes way: the same events would come twice.
-    for (const request of conversation.requests) request.abort();
+    conversation.leave();
     conversation.requests.add(leave);
     conversation.transcript.unsay();
     try {

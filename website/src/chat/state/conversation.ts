@@ -34,6 +34,11 @@ export class Conversation {
     return thread === this.key || thread === this.id;
   }
 
+  /** Leaves what is asked for or followed in it from here; the server goes on all the same. */
+  leave(): void {
+    for (const request of this.requests) request.abort();
+  }
+
   apply(event: WireEvent, now: number): void {
     this.transcript.apply(event);
     if (event.type.startsWith("thread.")) this.progress = null;

@@ -80,6 +80,11 @@ export class Transcript {
     }
   }
 
+  clear(): void {
+    this.#nodes.clear();
+    this.older = null;
+  }
+
   remove(itemId: string): void {
     this.#nodes.delete(itemId);
   }
