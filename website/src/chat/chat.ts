@@ -52,7 +52,7 @@ class BrowserChat implements Chat {
     const nobody = new Http(env, base, NOBODY, this.#connection.heard);
     this.#identity = new Identity(env, nobody, this.#name, isElsewhere(base));
     this.#shelf = env.indexedDB && new DatabaseShelf(env.indexedDB, this.#name, env);
-    this.#tabs = new Tabs(env, this.#name, () => void this.#anotherTabChangedWho());
+    this.#tabs = new Tabs(env, this.#name, () => this.#anotherTabChangedWho());
     this.#who = this.#identity.remembered();
     this.#session = this.#sessionOf(this.#who);
     this.#publisher = new Publisher(env, (old) =>
@@ -206,7 +206,7 @@ class BrowserChat implements Chat {
   }
 
   #apiOf(who: Who): Api {
-    const credentials = this.#identity.credentials(who, () => void this.#find());
+    const credentials = this.#identity.credentials(who, () => this.#findAgain());
     return new Api(new Http(this.env, this.base, credentials, this.#connection.heard), this.env);
   }
 
@@ -217,6 +217,11 @@ class BrowserChat implements Chat {
     });
     return this.#finding;
   }
+
+  /** Nobody waits for this one; what goes wrong shows when something is asked of the server. */
+  readonly #findAgain = (): void => {
+    this.#find().catch(() => {});
+  };
 
   async #ask(): Promise<void> {
     try {
@@ -230,7 +235,7 @@ class BrowserChat implements Chat {
   async #askAgain(): Promise<void> {
     await this.#pauses.wait(AGAIN_MS * (0.5 + this.env.random()), this.#end.signal);
     await this.#connection.online(this.#end.signal);
-    if (!this.#end.signal.aborted) await this.#find();
+    if (!this.#end.signal.aborted) this.#findAgain();
   }
 
   async #enter(sign: () => Promise<Who>): Promise<void> {
@@ -245,16 +250,20 @@ class BrowserChat implements Chat {
 
   async #become(who: Who): Promise<void> {
     if (this.#end.signal.aborted) return;
-    if (who.owner !== this.#who.owner || this.#session.closed) {
-      // Nothing of one person's is sent, shown or noted in the name of the next.
+    await this.#switch(who);
+    await this.#goOn();
+  }
+
+  /** Has somebody before the page. Nothing of one person's is sent, shown or noted in the name of the next. */
+  async #switch(who: Who): Promise<void> {
+    const same = who.owner === this.#who.owner && !this.#session.closed;
+    this.#who = who;
+    if (!same) {
       this.#session.close();
       this.#session = this.#sessionOf(who);
-      this.#who = who;
       await this.#session.begin();
     }
-    this.#who = who;
     this.#publisher.tell();
-    await this.#goOn();
   }
 
   async #goOn(): Promise<void> {
@@ -278,8 +287,18 @@ class BrowserChat implements Chat {
 
   /** Two tabs that begin at once would be two visitors. */
   async #oneByOne(work: () => Promise<void>): Promise<void> {
-    if (this.env.locks === null) await work();
-    else await this.env.locks.request(`${this.#name}:first`, work);
+    let begun = false;
+    const once = () => {
+      begun = true;
+      return work();
+    };
+    try {
+      if (this.env.locks !== null) await this.env.locks.request(`${this.#name}:first`, once);
+    } catch (error) {
+      if (begun) throw error;
+      // Locks are forbidden here.
+    }
+    if (!begun) await once();
   }
 
   /** Makes what was said as a visitor the account's, and what was typed and not sent as well. */
@@ -305,9 +324,12 @@ class BrowserChat implements Chat {
     return handover?.account === this.#who.owner ? handover : null;
   }
 
-  async #anotherTabChangedWho(): Promise<void> {
+  #anotherTabChangedWho(): void {
+    // What is remembered is shared by all tabs: what was somebody's is out of sight before anybody is asked.
     this.#session.close();
-    await this.#find();
+    void this.#switch(this.#identity.remembered());
+    // One that runs already may have asked before the change.
+    void Promise.resolve(this.#finding).then(this.#findAgain, this.#findAgain);
   }
 
   #connectionChanged(): void {

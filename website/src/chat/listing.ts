@@ -96,7 +96,10 @@ export class Listing {
       this.threads.problem = null;
     } catch (error) {
       // The place to go on from was deleted elsewhere: the next look at the list begins anew.
-      if (error instanceof Failure && error.kind === "gone") this.loadSoon();
+      if (error instanceof Failure && error.kind === "gone") {
+        this.threads.lose();
+        this.loadSoon();
+      }
       this.threads.problem = problemOf(error);
     } finally {
       this.threads.loading = false;

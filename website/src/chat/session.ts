@@ -296,12 +296,15 @@ export class Session {
   }
 
   #itemHappened(kind: string, conversation: Conversation, itemId: string): void {
+    const { transcript } = conversation;
+    // Said here a moment ago.
+    if (kind === "item.added" && transcript.item(itemId)?.state === "whole") return;
     if (kind === "item.removed") {
-      conversation.transcript.remove(itemId);
+      transcript.remove(itemId);
       this.parts.changed();
     } else if (conversation.answers.size > 0) {
       // Most likely what is followed here anyway.
-      conversation.stale ||= !conversation.transcript.has(itemId);
+      conversation.stale ||= !transcript.has(itemId);
     } else if (conversation === this.open) void this.#reader.catchUp(conversation);
   }
 

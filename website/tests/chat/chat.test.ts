@@ -130,6 +130,69 @@ describe("who talks", () => {
     await two.chat.signOut();
     await time.until("the other tab knows", () => one.chat.getState().person.kind === "visitor");
   });
+
+  it("is somebody new as a visitor after the one before became an account, in all tabs", async () => {
+    const [one, two] = [await opened(), await opened()];
+    await one.chat.send("As a visitor");
+    await time.until("it is answered", settled(one));
+    await one.chat.signInAs("alice");
+    await time.until("the other tab knows", () => shown(two.chat).length === 2);
+    await one.chat.signOut();
+    await time.until("the other tab knows", () => two.chat.getState().person.kind === "visitor");
+    expect(shown(two.chat)).toEqual([]);
+    server.fault = ({ path }) => (path === "/chatkit" ? "lost" : null);
+    await two.chat.send("As another visitor");
+    two.crash();
+    server.fault = () => null;
+    await time.until(
+      "the other tab has sent it",
+      () => one.chat.getState().waiting === 0 && server.threads.length === 2,
+    );
+    expect(server.threads.map(({ owner }) => owner)).toEqual([
+      "demo-alice",
+      expect.stringMatching(/^session-/),
+    ]);
+  });
+
+  it("begins as one visitor, however many tabs begin at once", async () => {
+    const tabs = [browser.tab(), browser.tab(), browser.tab()];
+    for (const { chat } of tabs) void chat.start();
+    await time.until("all have begun", () =>
+      tabs.every(({ chat }) => chat.getState().person.kind === "visitor"),
+    );
+    await time.pass(1_000);
+    expect(new Set(server.arrived.map(({ owner }) => owner)).size).toBe(1);
+  });
+
+  it("takes along what was typed as a visitor when the tab dies in between", async () => {
+    const first = await opened();
+    server.fault = ({ path }) => (path === "/chatkit" || path === "/chat/claim" ? "lost" : null);
+    await first.chat.send("Typed as a visitor");
+    await time.pass(100);
+    void first.chat.signInAs("alice");
+    await time.pass(5_000);
+    first.crash();
+    server.fault = () => null;
+    const { chat } = await opened();
+    await time.until("it is sent", () => shown(chat).length === 2);
+    expect(server.threads.map((thread) => [thread.owner, server.said(thread)])).toEqual([
+      ["demo-alice", ["Typed as a visitor"]],
+    ]);
+  });
+
+  it("gets a new token before the old one ends, one for all requests", async () => {
+    const tab = await alice();
+    const tokens = () => server.asked.filter((path) => path === "/demo/sign-in").length;
+    const before = tokens();
+    await time.pass(800_000);
+    await tab.chat.send("Still here");
+    await time.until("it is answered", settled(tab));
+    expect(tokens()).toBe(before);
+    await time.pass(60_000);
+    await tab.chat.send("And now");
+    await time.until("it is answered", settled(tab));
+    expect(tokens()).toBe(before + 1);
+  });
 });
 
 describe("a message", () => {

@@ -18,8 +18,8 @@ export class VisitorName {
   ) {}
 
   current(): string {
-    this.#here ??= this.#kept() ?? this.#session() ?? this.#begin();
-    return this.#here;
+    // Looked at each time: another tab may have begun anew. In this page only what no browser keeps.
+    return this.#kept() ?? this.#session() ?? this.#here ?? this.#begin();
   }
 
   /** Has the name live for as long as this server keeps visitors. */
@@ -31,12 +31,13 @@ export class VisitorName {
   /** From now on this browser is somebody else without an account. */
   renew(): void {
     const kept = this.#kept() !== null;
-    this.#here = this.#begin();
-    if (kept) this.#keep(this.#here);
+    const name = this.#begin();
+    if (kept) this.#keep(name);
   }
 
   #begin(): string {
     const name = this.env.newId();
+    this.#here = name;
     this.env.cookies?.write(COOKIE, name);
     return name;
   }

@@ -69,5 +69,6 @@ function sorry(status: number): string {
 /** What to show for anything that was thrown. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Failure) return { message: error.message, canRetry: error.canRetry };
+  console.error(error);
   return { message: "Something went wrong in this page. Please reload it.", canRetry: false };
 }

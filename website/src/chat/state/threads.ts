@@ -20,6 +20,7 @@ export class Threads {
   loaded = false;
   problem: Problem | null = null;
   #after: string | null = null;
+  #lost = false;
 
   get after(): string | null {
     return this.#after;
@@ -34,7 +35,7 @@ export class Threads {
     const last = page.data.at(-1);
     const ids = new Set(page.data.map((row) => row.id));
     const rest =
-      page.has_more && last !== undefined
+      page.has_more && last !== undefined && !this.#lost
         ? this.rows.filter((row) => !ids.has(row.id) && timeOf(row) <= timeOf(last))
         : [];
     this.rows = [...page.data, ...rest];
@@ -42,7 +43,13 @@ export class Threads {
       this.hasMore = page.has_more;
       this.#after = page.after;
     }
+    this.#lost = false;
     this.loaded = true;
+  }
+
+  /** The place to go on from is not there any more: the next first page is all there is. */
+  lose(): void {
+    this.#lost = true;
   }
 
   append(page: WirePage<WireSummary>): void {

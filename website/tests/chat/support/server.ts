@@ -45,6 +45,8 @@ export interface Arrived {
 export class FakeServer {
   readonly threads: Thread[] = [];
   readonly arrived: Arrived[] = [];
+  /** The paths of all requests, those included that got lost. */
+  readonly asked: string[] = [];
   /** Decides of each request but those for health. */
   fault: (request: { path: string; method: string }) => Fault | null = () => null;
   /** Whether anything arrives at all, and whether the database answers. */
@@ -67,6 +69,7 @@ export class FakeServer {
     const method = init.method ?? "GET";
     const signal = init.signal as AbortSignal | undefined;
     await Promise.resolve();
+    this.asked.push(path);
     if (signal?.aborted) throw new DOMException("aborted", "AbortError");
     if (!this.reachable) throw new TypeError("Failed to fetch");
     if (path === "/healthz") return json({ status: "ok" });
