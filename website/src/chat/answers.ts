@@ -22,16 +22,18 @@ export class Answers {
   async stop(conversation: Conversation): Promise<void> {
     const { id, transcript } = conversation;
     if (id === null) return;
+    const followed = [...conversation.answers];
     const writing = [...transcript.nodes].filter((node) => node.kind === "item" && node.state === "writing");
     await this.tools.api.stop(id);
     for (const node of writing) transcript.stopped(node.key);
     this.tools.changed();
     // The stream ends by itself when the server has stopped; one that does not is left.
     const end = this.tools.env.now() + STOP_MS;
-    while (conversation.answers.size > 0 && this.tools.env.now() < end) {
+    const isFollowed = () => followed.some((answer) => conversation.answers.has(answer));
+    while (isFollowed() && this.tools.env.now() < end) {
       await this.tools.pauses.wait(LOOK_MS, new AbortController().signal);
     }
-    for (const answer of conversation.answers) answer.abort();
+    for (const answer of followed) answer.abort();
     await this.reader.newest(conversation);
   }
 

@@ -400,6 +400,84 @@ describe("an answer", () => {
   });
 });
 
+describe("an answer that takes long", () => {
+  let release: () => void;
+
+  beforeEach(() => {
+    server.hold = new Promise((resolve) => {
+      release = resolve;
+    });
+  });
+
+  async function begun(): Promise<Tab> {
+    const tab = await alice();
+    await tab.chat.send("One two three");
+    await time.until("it is being written", () => shown(tab.chat).includes("writing: One "));
+    return tab;
+  }
+
+  it("is followed in the other tab, and after a reload, from its start", async () => {
+    const writer = await begun();
+    const reader = await opened();
+    await time.until("it is followed", () => shown(reader.chat)[1] === "writing: One ");
+    expect(reader.chat.getState().open.answering).toBe(true);
+    writer.crash();
+    const again = await opened();
+    await time.until("it is followed again", () => shown(again.chat)[1] === "writing: One ");
+    release();
+    for (const { chat } of [reader, again]) {
+      await time.until(
+        "it is whole",
+        () => shown(chat)[1] === "whole: One two three" && !chat.getState().open.answering,
+      );
+      expect(shown(chat)).toHaveLength(2);
+    }
+    expect(server.threads[0]?.items).toHaveLength(2);
+  });
+
+  it("is stopped at the server, keeps what was said, and lets the next message go", async () => {
+    const tab = await begun();
+    await tab.chat.send("Next");
+    expect(shown(tab.chat)).toEqual(["sent: One two three", "writing: One ", "waiting: Next"]);
+    server.hold = null;
+    let stopped = false;
+    void tab.chat.stop().then(() => {
+      stopped = true;
+    });
+    await time.until(
+      "the next one is answered",
+      () => stopped && shown(tab.chat).length === 4 && settled(tab)(),
+    );
+    expect(shown(tab.chat)).toEqual(["sent: One two three", "cut: One ", "sent: Next", "whole: Next"]);
+  });
+
+  it("goes on when one looks at something else, or the connection is lost", async () => {
+    const tab = await begun();
+    tab.chat.newThread();
+    server.reachable = false;
+    await time.pass(90_000);
+    expect(server.asked.some((path) => path.endsWith("/stop"))).toBe(false);
+    release();
+    server.reachable = true;
+    await tab.chat.openThread(server.threads[0]?.id ?? "");
+    await time.until("it is whole", () => shown(tab.chat)[1] === "whole: One two three");
+  });
+
+  it("that nobody writes any more can be asked for anew", async () => {
+    const thread = server.begin("demo-alice", "Broken", ["Old"]);
+    thread.items.pop();
+    const tab = await alice();
+    expect(tab.chat.getState().open.entries.at(-1)).toMatchObject({
+      kind: "notice",
+      problem: { canRetry: true },
+    });
+    server.hold = null;
+    await tab.chat.regenerate();
+    await time.until("it is answered", () => shown(tab.chat)[1] === "whole: Old");
+    expect(shown(tab.chat)).toHaveLength(2);
+  });
+});
+
 describe("conversations", () => {
   it("open with the most recent, list the last active first, and load what is older on demand", async () => {
     server.begin("demo-alice", "Old", ["Old message"]);

@@ -59,6 +59,7 @@ export class FakeServer {
   answer: (text: string) => string[] = (text) => text.split(/(?<= )/);
   readonly #keyed = new Map<string, Keyed>();
   readonly #listeners = new Map<string, Set<(text: string) => void>>();
+  readonly #running = new Map<string, { begun: string; ended: () => Promise<string>; stop: () => void }>();
   readonly #opinions = new Map<string, string>();
   #ids = 0;
 
@@ -139,7 +140,7 @@ export class FakeServer {
     if (path === "/chat/threads") return this.#list(query, owner);
     if (path === "/chat/events") return this.#events(owner, init.signal ?? null);
     if (path === "/chat/claim") return this.#claim(owner, cookies);
-    return this.#ofThread(path, method, owner);
+    return this.#ofThread(path, method, owner, init.signal ?? null);
   }
 
   #policy(): Response {
@@ -242,14 +243,42 @@ export class FakeServer {
       ": end\n\n",
     ];
     if (hold === null) return streamOf([...begun, ...rest].join(""), fault);
+    const ended = new Promise<string>((resolve) => {
+      const end = (text: string) => {
+        if (!this.#running.delete(thread.id)) return;
+        answer.content = [{ type: "output_text", text, annotations: [] }];
+        store();
+        resolve([data({ type: "thread.item.done", item: answer }), ": end\n\n"].join(""));
+      };
+      this.#running.set(thread.id, {
+        begun: begun.join(""),
+        ended: () => ended,
+        stop: () => end(words[0] ?? ""),
+      });
+      void hold.then(() => end(words.join("")));
+    });
+    return this.#live(thread.id, signal) as Response;
+  }
+
+  /** The stream of an answer that is held, from its start; null when there is none. */
+  #live(threadId: string, signal: AbortSignal | null): Response | null {
+    const running = this.#running.get(threadId);
+    if (running === undefined) return null;
+    let left = false;
     const body = new ReadableStream<Uint8Array>({
+      cancel: () => {
+        left = true;
+      },
       start: (controller) => {
-        signal?.addEventListener("abort", () => controller.error(new DOMException("aborted", "AbortError")));
-        controller.enqueue(bytes(begun.join("")));
-        void hold.then(() => {
-          store();
-          if (signal?.aborted) return;
-          controller.enqueue(bytes(rest.join("")));
+        signal?.addEventListener("abort", () => {
+          if (!left) controller.error(new DOMException("aborted", "AbortError"));
+          left = true;
+        });
+        controller.enqueue(bytes(running.begun));
+        void running.ended().then((rest) => {
+          if (left) return;
+          left = true;
+          controller.enqueue(bytes(rest));
           controller.close();
         });
       },
@@ -298,13 +327,17 @@ export class FakeServer {
     return json(pageOf(rows, Number(query.get("limit")), query.get("after")));
   }
 
-  #ofThread(path: string, method: string, owner: string): Response {
+  #ofThread(path: string, method: string, owner: string, signal: AbortSignal | null): Response {
     const [, , , id = "", what = "", itemId = ""] = path.split("/");
     const thread = this.#thread(decodeURIComponent(id), owner);
     if (thread === null) return refusal(404, "not_found", "There is no such conversation.");
     if (what === "feedback") return json({ data: Object.fromEntries(this.#opinions) });
-    if (what === "stream") return new Response(null, { status: 204 });
-    if (what === "stop") return json({ stopped: 0 });
+    if (what === "stream") return this.#live(thread.id, signal) ?? new Response(null, { status: 204 });
+    if (what === "stop") {
+      const running = this.#running.get(thread.id);
+      running?.stop();
+      return json({ stopped: running ? 1 : 0 });
+    }
     if (what === "items" && method === "DELETE") {
       this.drop(thread.id, decodeURIComponent(itemId));
       return new Response(null, { status: 204 });
