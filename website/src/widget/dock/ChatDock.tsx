@@ -1,16 +1,13 @@
-import useDocusaurusContext from "@docusaurus/useDocusaurusContext";
-import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { type ReactNode, useCallback, useEffect, useRef, useState } from "react";
 import { createPortal } from "react-dom";
-import { readSettings } from "../settings";
+import type { ChatSettings } from "../settings";
 import { ChatBubble } from "./ChatBubble";
 import styles from "./dock.module.css";
 import { rememberOpen, wasOpen } from "./openState";
 import { usePanelCode } from "./usePanelCode";
 
 /** The bubble, and the panel once it was opened. The panel is hidden, not taken away, so that an answer in it goes on. */
-export function ChatDock(): ReactNode {
-  const { siteConfig } = useDocusaurusContext();
-  const settings = useMemo(() => readSettings(siteConfig.customFields?.chat), [siteConfig]);
+export function ChatDock({ settings }: { readonly settings: ChatSettings }): ReactNode {
   const [open, setOpen] = useState(wasOpen);
   const [clicked, setClicked] = useState(false);
   const { Panel, failed } = usePanelCode(open, settings);
