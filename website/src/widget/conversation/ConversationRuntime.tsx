@@ -4,21 +4,27 @@ import {
   type ThreadMessageLike,
   useExternalStoreRuntime,
 } from "@assistant-ui/react";
-import type { ReactNode } from "react";
+import { type ReactNode, useMemo } from "react";
 import type { Entry } from "../../chat/contract";
 import { useAnnouncements } from "../parts/Announcer";
 import { useChat, useChatState } from "../parts/ChatContext";
 import { addToDraft } from "./drafts";
 
-/** Gives assistant-ui the open conversation. Use it with the conversation's key: one runtime, one conversation. */
+/**
+ * Gives assistant-ui the open conversation. Use it with the conversation's key: one runtime, one conversation.
+ *
+ * It is told of the last entry only. It keeps a store for each message it knows, which a thousand of make every key that
+ * is pressed slow; and nothing here needs it, because rows are drawn from the entries themselves.
+ */
 export function ConversationRuntime({ children }: { readonly children: ReactNode }): ReactNode {
   const chat = useChat();
-  const entries = useChatState((state) => state.open.entries);
+  const last = useChatState((state) => state.open.entries.at(-1));
   const loading = useChatState((state) => state.open.loading);
   const closed = useChatState((state) => state.open.closed);
   const { attempt } = useAnnouncements();
+  const messages = useMemo(() => (last === undefined ? [] : [last]), [last]);
   const runtime = useExternalStoreRuntime<Entry>({
-    messages: entries,
+    messages,
     convertMessage: toMessage,
     isLoading: loading,
     // Never "running": that would forbid to send while an answer is written, and the outbox keeps the order.
