@@ -11,6 +11,7 @@ from app.chat.responder import Responder
 from app.chat.server import HistoryServer
 from app.chat.turns import Turns
 from app.database import Database, create_engine
+from app.database.fair_pool import FairPool
 from app.events.live import Live
 from app.export.running import Exports
 from app.files.blobs import Blobs
@@ -25,6 +26,7 @@ from app.identity.jwks import PublishedKeys
 from app.identity.secret import ServiceSecret
 from app.identity.visitors import Visitors
 from app.limits import RateLimits
+from app.metrics import Levels, Metrics
 from app.repositories.files import FileSweep
 from app.repositories.leases import Leases
 from app.repositories.secrets import SecretRepository
@@ -32,6 +34,7 @@ from app.retrieval.building import documents_of
 from app.retrieval.passages import Retriever
 from app.settings import Settings, wrong
 from app.stores import ChatStore, MemoryStore, NeonChatKitStore
+from app.watch import Watch
 
 # A probe is to say soon that the database does not answer.
 _PROBE_SECONDS = 2.0
@@ -45,7 +48,11 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
         idle_seconds=settings.chat_pool_idle_seconds,
         prepared_statements=settings.chat_prepared_statements,
     )
-    database = Database(engine, retry_seconds=settings.chat_database_retry_seconds)
+    metrics = Metrics()
+    watch = Watch(metrics, settings.chat_slow_call_seconds)
+    database = Database(
+        engine, retry_seconds=settings.chat_database_retry_seconds, observer=watch.statement_ended
+    )
     secret = ServiceSecret(settings.chat_secret, SecretRepository(database))
     keys = PublishedKeys(settings.auth_jwks_url) if settings.auth_jwks_url else None
     links = Links(secret)
@@ -60,6 +67,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
         retry_seconds=settings.chat_database_retry_seconds,
         deleted=sweeper.kick,
         announcer=live.accounts_announcer,
+        observer=watch.statement_ended,
     )
     visitors: MemoryStore[ChatContext] = MemoryStore(
         max_bytes=settings.chat_memory_max_bytes,
@@ -78,7 +86,8 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
             files=FileStore(store, place, links, limits, home=home) if takes_files else None,
         )
 
-    turns = Turns(settings.chat_max_streams)
+    turns = Turns(settings.chat_max_streams, ended=watch.turn_ended)
+    pool = FairPool.of(engine)
     return Services(
         settings=settings,
         engine=engine,
@@ -113,6 +122,18 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
         documents=documents,
         embedder=embedder,
         responder=answers,
+        metrics=metrics,
+        levels=Levels(
+            metrics.registry,
+            {
+                "chatkit_pool_in_use": lambda: pool.lent,
+                "chatkit_pool_idle": lambda: pool.idle,
+                "chatkit_pool_waiting": lambda: pool.callers_waiting,
+                "chatkit_pool_size": lambda: settings.chat_pool_max_size,
+                "chatkit_turns_open": lambda: len(turns),
+                "chatkit_sync_listeners": lambda: len(live.accounts) + len(live.visitors),
+            },
+        ),
     )
 
 

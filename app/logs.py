@@ -11,7 +11,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from app.database.embedded import EmbeddedPostgresError
 from app.database.failures import StatementFailed
 from app.errors import ChatHistoryError
+from app.log_lines import as_json, as_text, fields_of
 from app.retrieval.passages import RetrievalUnavailable
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -41,15 +42,18 @@ _SPEAKS_OF_THE_PROGRAM: tuple[type[BaseException], ...] = (
 _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
-def configure_logs(level: str = "info") -> None:
+Form = Literal["text", "json"]
+
+
+def configure_logs(level: str = "info", form: Form = "text") -> None:
     """Send everything that is logged to stderr, one line each, without secrets or message text.
 
-    `level` is for the server and this project; other libraries are heard from warnings on. Calling
-    it again changes the level.
+    `level` is for the server and this project; other libraries are heard from warnings on. `form`
+    is for a person, or one JSON object a line. Calling it again changes both.
     """
     root = logging.getLogger()
     root.handlers = [handler for handler in root.handlers if not isinstance(handler, _Stderr)]
-    root.addHandler(_Stderr())
+    root.addHandler(_Stderr(form))
     root.setLevel(logging.WARNING)
     for name in ("app", "uvicorn"):
         logging.getLogger(name).setLevel(level.upper())
@@ -74,11 +78,13 @@ def configure_logs(level: str = "info") -> None:
 class SafeFormatter(logging.Formatter):
     """Writes exceptions as `described` does, wherever in a record they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: Form = "text") -> None:
         super().__init__(_FORMAT)
+        self._form = form
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and below it the tracebacks of an exception."""
+        """Return the line, and below it, or in it if it is JSON, the tracebacks of an exception."""
+        fields = fields_of(record)
         record = copy.copy(record)
         # Another handler's formatter may have left its own rendering here.
         record.exc_text = None
@@ -87,7 +93,10 @@ class SafeFormatter(logging.Formatter):
             record.args = tuple(_told(value) for value in record.args)
         record.msg = record.getMessage().replace("\n", "\n    ").translate(_VISIBLE)
         record.args = None
-        return super().format(record)
+        if self._form == "json":
+            trace = self.formatException(record.exc_info) if record.exc_info else None
+            return as_json(record, record.msg, trace, fields)
+        return as_text(super().format(record), fields)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         """Return the tracebacks of an exception and of those it came from, the first one first."""
@@ -184,9 +193,9 @@ def _not_refusals(record: logging.LogRecord) -> bool:
 class _Stderr(logging.StreamHandler[TextIO]):
     """Writes to what is stderr at that moment; a test's is not that of the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: Form) -> None:
         super().__init__()
-        self.setFormatter(SafeFormatter())
+        self.setFormatter(SafeFormatter(form))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""

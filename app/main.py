@@ -8,13 +8,27 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app.api import attachments, chatkit, docs, events, export, feedback, health, me, policy, threads, turns
+from app.api import (
+    attachments,
+    chatkit,
+    docs,
+    events,
+    export,
+    feedback,
+    health,
+    me,
+    metrics,
+    policy,
+    threads,
+    turns,
+)
 from app.api.auth_proxy import auth_proxy_router
 from app.api.demo import demo_router
 from app.api.errors import add_error_handlers
 from app.api.headers import SecurityHeaders
 from app.api.openapi import describe
 from app.api.site import Site
+from app.api.watching import REQUEST_ID, Watched
 from app.assembly import assemble
 from app.chat.responder import Responder
 from app.identity.caller import VISITOR_HEADER
@@ -32,6 +46,7 @@ _ROUTERS = (
     me.router,
     export.router,
     health.router,
+    metrics.router,
     docs.router,
 )
 
@@ -65,8 +80,9 @@ def create_app(
     app.state.services = services
     add_error_handlers(app)
     _allow_origins(app, settings.cors_allowed_origins)
-    # Last, so that it is outermost: no response gets past it.
+    # The outermost come last: no response gets past them.
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(Watched, services.metrics)
     for router in _ROUTERS:
         app.include_router(router)
     describe(app)
@@ -92,9 +108,16 @@ def _allow_origins(app: FastAPI, origins: list[str]) -> None:
                 "Content-Type",
                 "Idempotency-Key",
                 "Last-Event-ID",
+                REQUEST_ID,
                 VISITOR_HEADER,
             ],
-            expose_headers=["Content-Disposition", "Idempotent-Replayed", "Retry-After", VISITOR_HEADER],
+            expose_headers=[
+                "Content-Disposition",
+                "Idempotent-Replayed",
+                "Retry-After",
+                REQUEST_ID,
+                VISITOR_HEADER,
+            ],
             allow_credentials=True,
         )
 

@@ -41,15 +41,17 @@ def server_for(
     When it stops, answers in progress may go on for `patience` seconds; then they are stopped, and
     what they said is stored. Logs of this process go to stderr from now on (see app.logs).
     """
-    configure_logs(log_level)
+    services = app.state.services
+    configure_logs(log_level, services.settings.chat_log_format)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         log_level=log_level,
         log_config=None,
+        # The application writes its own line for each request, with more in it.
+        access_log=False,
         server_header=False,
         timeout_graceful_shutdown=int(patience) + _GRACE_SECONDS,
     )
-    services = app.state.services
     return Server(config, services.turns, services.live, patience)

@@ -186,6 +186,12 @@ class Settings(IndexSettings):
     """Hits with a lower score are left out; what is good depends on the model that made the vectors."""
     qdrant_timeout_seconds: PositiveFloat = 5.0
     """How long a question waits for the documents before it goes on without them."""
+    chat_metrics_token: str | None = Field(default=None, repr=False, min_length=16)
+    """Whoever reads `/metrics` has to send it as a bearer token; without it anybody may who reaches it."""
+    chat_log_format: Literal["text", "json"] = "text"
+    """How log lines are written: for a person, or one JSON object each for what collects them."""
+    chat_slow_call_seconds: PositiveFloat = 0.5
+    """A Store call that takes longer is logged, by the name of its statement."""
 
     cors_allowed_origins: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """Other origins whose pages may call this server, separated by commas; never `*`."""

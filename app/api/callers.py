@@ -7,6 +7,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 
 from app.api.cookies import cookies_of, remember
 from app.api.services import CurrentServices, Services
+from app.api.watching import note_owner
 from app.chat.context import ChatContext
 from app.errors import Forbidden
 from app.identity.caller import VISITOR_HEADER, Caller, Credentials
@@ -45,6 +46,7 @@ async def caller_of(
     else:
         await services.limits.admit_owner(quota_of(caller))
     remember(request, response, services.settings, caller)
+    note_owner(request, caller.user_id)
     return caller
 
 
@@ -55,6 +57,7 @@ async def account_of(
     await admit_address(request, services)
     caller = await services.identity.account(credentials_of(request))
     await services.limits.admit_owner(quota_of(caller))
+    note_owner(request, caller.user_id)
     return caller
 
 

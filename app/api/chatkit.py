@@ -14,7 +14,7 @@ from app.api.cookies import remember
 from app.api.openapi import CHATKIT_ANSWER, CHATKIT_BODY
 from app.api.schemas import failures
 from app.api.services import CurrentServices, Services
-from app.chat.exactly_once import Answer, Asker, ExactlyOnce, Key, key_for
+from app.chat.exactly_once import Answer, Asker, Key, key_for
 from app.chat.failures import last_words
 from app.chat.turns import RunningTurn
 from app.errors import (
@@ -71,7 +71,7 @@ async def chatkit(
     if len(request.headers.getlist("idempotency-key")) > 1:
         raise InvalidRequest("A request has one Idempotency-Key.")
     if idempotency_key is not None:
-        response = await _once(services.exactly_once, asked, key_for(idempotency_key, body), asker)
+        response = await _once(services, asked, key_for(idempotency_key, body), asker)
     elif is_streaming_req(asked):
         response = await _stream(services, asked, asker)
     else:
@@ -80,10 +80,13 @@ async def chatkit(
     return response
 
 
-async def _once(exactly_once: ExactlyOnce, asked: ChatKitReq, key: Key, asker: Asker) -> Response:
+async def _once(services: Services, asked: ChatKitReq, key: Key, asker: Asker) -> Response:
     if not is_streaming_req(asked):
-        return Response(await exactly_once.call(asked, key, asker), media_type="application/json")
-    return durable_stream(await exactly_once.stream(asked, key, asker))
+        return Response(await services.exactly_once.call(asked, key, asker), media_type="application/json")
+    answer = await services.exactly_once.stream(asked, key, asker)
+    if answer.is_repeated:
+        services.metrics.request_repeated()
+    return durable_stream(answer)
 
 
 def durable_stream(answer: Answer) -> StreamingResponse:
@@ -94,7 +97,9 @@ def durable_stream(answer: Answer) -> StreamingResponse:
 
 async def _stream(services: Services, asked: StreamingReq, asker: Asker) -> Response:
     chunks = asker.server.stream(asked, asker.context)
-    turn = RunningTurn(asker.owner, chunks, last_words, thread_id=getattr(asked.params, "thread_id", None))
+    record = asker.context.record
+    record.thread_id = getattr(asked.params, "thread_id", None)
+    turn = RunningTurn(asker.owner, chunks, last_words, record=record)
     services.turns.start(turn)
     try:
         await turn.begun()

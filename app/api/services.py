@@ -24,6 +24,7 @@ from app.files.sweep import Sweeper
 from app.identity.caller import Caller, Identity
 from app.identity.jwks import PublishedKeys
 from app.limits import RateLimits
+from app.metrics import Levels, Metrics
 from app.retrieval.passages import Retriever
 from app.settings import Settings
 from app.stores import ChatStore, NeonChatKitStore
@@ -65,6 +66,8 @@ class Services:
     embedder: OpenAIEmbedder | None
     """What makes vectors of questions, when an endpoint does."""
     responder: Responder
+    metrics: Metrics
+    levels: Levels
 
     async def start(self) -> None:
         """Connect, as far as others answer; begin what runs in the background."""

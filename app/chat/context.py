@@ -1,7 +1,8 @@
 """What a request carries through the ChatKit SDK to the store and the responder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from app.chat.record import TurnRecord
 from app.stores.attempts import Attempt
 
 
@@ -15,3 +16,5 @@ class ChatContext:
     """The address by which the browser reaches this server, for links to files."""
     attempt: Attempt | None = None
     """Set for a request that carries an idempotency key."""
+    record: TurnRecord = field(default_factory=TurnRecord, compare=False)
+    """What is noted of the request while it is answered."""

@@ -205,6 +205,7 @@ class ExactlyOnce:
             asker.owner,
             _numbered(asker.server.stream(request, context), attempt),
             last_words,
+            record=asker.context.record,
             keyed=Keyed(
                 attempt,
                 asker.context.user_id,

@@ -11,6 +11,7 @@ from chatkit.actions import Action
 from chatkit.server import DEFAULT_PAGE_SIZE, NonStreamingResult, StreamingResult
 from chatkit.store import NotFoundError
 from chatkit.types import (
+    AssistantMessageContentPartTextDelta,
     AttachmentsCreateReq,
     AudioInput,
     ChatKitReq,
@@ -269,10 +270,7 @@ class HistoryServer(StreamingRequests):
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
         try:
             async for event in self._events_of(request, context):
-                if isinstance(event, ErrorEvent):
-                    event.message = event.message or FAILED
-                    if context.attempt is not None:
-                        context.attempt.failure = event
+                _note(event, context)
                 if isinstance(event, ThreadItemDoneEvent):
                     # Another event: the SDK goes on to work with the item of this one.
                     yield ThreadItemDoneEvent(item=await self._given_out(event.item, context))
@@ -308,6 +306,20 @@ def result_of(request: NonStreamingReq, answer: bytes) -> str | None:
             return str(updated["id"]) if updated else None
         case _:
             return None
+
+
+def _note(event: ThreadStreamEvent, context: ChatContext) -> None:
+    """Note what an event says of how its request goes."""
+    match event:
+        case ErrorEvent():
+            event.message = event.message or FAILED
+            context.record.failed = True
+            if context.attempt is not None:
+                context.attempt.failure = event
+        case ThreadItemUpdatedEvent(update=AssistantMessageContentPartTextDelta()):
+            context.record.note_word()
+        case _:
+            pass
 
 
 def _note_answering(context: ChatContext) -> None:

@@ -84,6 +84,7 @@ class StreamingRequests(ChatKitServer[ChatContext]):
             created_at=datetime.now(),  # noqa: DTZ005 - the SDK's own, naive local time
             items=Page(),
         )
+        context.record.thread_id = thread.id
         if attempt is not None and message.attachments:
             # Of a message that was sent before the files are not free any more, or gone with it.
             await self.store.find_request(context)

@@ -12,9 +12,10 @@ from typing import Literal
 import anyio
 
 from app.chat.failures import is_refusal
+from app.chat.record import TurnRecord
 from app.errors import Busy, TooManyRequests
 from app.repositories.leases import Held
-from app.stores.attempts import Attempt
+from app.stores.attempts import AlreadyAsked, Attempt
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +52,13 @@ class RunningTurn:
         chunks: AsyncIterator[bytes],
         last_words: Callable[[Exception], bytes],
         *,
-        thread_id: str | None = None,
+        record: TurnRecord | None = None,
         keyed: Keyed | None = None,
     ) -> None:
         """Answer an owner's request; with `keyed` also when nobody reads it any more, for some time."""
         self.owner = owner
         self.keyed = keyed
-        self._thread_id = thread_id
+        self.record = record or TurnRecord()
         self._chunks = chunks
         self._last_words = last_words
         deadline = anyio.current_time() + keyed.longest_seconds if keyed is not None else math.inf
@@ -72,9 +73,20 @@ class RunningTurn:
         self._news = asyncio.Event()
 
     @property
+    def outcome(self) -> str:
+        """How it ended, for those who run the server.
+
+        As an Ending; `failed` when it says that something went wrong; `repeated` when its request turned
+        out to be one that another attempt answers or has answered.
+        """
+        if isinstance(self._failure, AlreadyAsked):
+            return "repeated"
+        return "failed" if self.record.failed and self._ending == "done" else self._ending
+
+    @property
     def thread_id(self) -> str | None:
         """The conversation that it is in, as far as that is known."""
-        return self.keyed.attempt.thread_id if self.keyed is not None else self._thread_id
+        return self.keyed.attempt.thread_id if self.keyed is not None else self.record.thread_id
 
     async def run(self) -> None:
         """Produce the stream to its end, or until it is abandoned."""
@@ -157,8 +169,12 @@ class RunningTurn:
 class Turns:
     """All turns in progress of this process, at most so many of one owner at once."""
 
-    def __init__(self, most_per_owner: int = 100) -> None:
+    def __init__(
+        self, most_per_owner: int = 100, *, ended: "Callable[[RunningTurn], None]" = lambda _: None
+    ) -> None:
+        """Allow an owner so many turns at once; `ended` is told of each that is over."""
         self._most_per_owner = most_per_owner
+        self._tell_ended = ended
         self._tasks: dict[asyncio.Task[None], RunningTurn] = {}
         self._keyed: dict[tuple[str, str], RunningTurn] = {}
         self._calls: dict[str, Held] = {}
@@ -262,6 +278,7 @@ class Turns:
         self._leave(turn.owner)
         if turn.keyed is not None:
             del self._keyed[turn.owner, turn.keyed.attempt.request_id]
+        self._tell_ended(turn)
 
     def _leave(self, owner: str) -> None:
         self._owners[owner] -= 1

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database.failures import StatementFailed, is_transient, spoils_connection, told_by_driver
 from app.database.fair_pool import FairPool
+from app.database.observing import Observer, Outcome, unobserved
 from app.database.statement import Statement
 from app.errors import StoreUnavailable
 
@@ -39,12 +40,15 @@ class Database:
         *,
         retry_seconds: float = DEFAULT_RETRY_SECONDS,
         repeated: Callable[[dict[str, Any]], None] = lambda _: None,
+        observer: Observer = unobserved,
     ) -> None:
         """Run statements on an engine.
 
         `repeated` is called with the values of a write that was run again: what it returns may be
-        of the second time, while the first was committed and its answer lost.
+        of the second time, while the first was committed and its answer lost. `observer` is told of
+        each statement.
         """
+        self._observer = observer
         self._retry_seconds = retry_seconds
         self._repeated = repeated
         self._pool = FairPool.of(engine)
@@ -117,22 +121,30 @@ class Database:
 
         Return its result, and whether that is the first attempt's.
         """
-        deadline = time.monotonic() + self._retry_seconds
-        delay, is_first = _FIRST_DELAY, True
-        while True:
-            try:
-                return await attempt(deadline), is_first
-            except Exception as error:
-                if not is_transient(error):
-                    if (told := told_by_driver(error)) is not None:
+        began = time.perf_counter()
+        retries = _Retries(self._retry_seconds)
+        outcome: Outcome = "failed"
+        try:
+            while True:
+                try:
+                    result = await attempt(retries.deadline)
+                except Exception as error:
+                    if not is_transient(error):
+                        if (told := told_by_driver(error)) is None:
+                            raise
+                        outcome = "refused"
                         raise StatementFailed(name, told) from None
-                    raise
-                if time.monotonic() + delay >= deadline:
-                    raise _unreachable() from error
-            is_first = False
-            # Jitter: everybody lost their connection in the same instant.
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
-            delay = min(delay * 2, _LONGEST_DELAY)
+                    if not await retries.wait():
+                        outcome = "unreachable"
+                        raise _unreachable() from error
+                else:
+                    outcome = "done"
+                    return result, not retries.count
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        finally:
+            self._observer(name, time.perf_counter() - began, retries.count, outcome)
 
     async def _attempt(
         self, statement: Statement, arguments: list[Any], deadline: float
@@ -148,6 +160,27 @@ class Database:
             raise
         finally:
             self._pool.release(connection)
+
+
+class _Retries:
+    """How often something was tried again, and for how long it still is."""
+
+    __slots__ = ("_delay", "count", "deadline")
+
+    def __init__(self, seconds: float) -> None:
+        self.count = 0
+        self.deadline = time.monotonic() + seconds
+        self._delay = _FIRST_DELAY
+
+    async def wait(self) -> bool:
+        """Return True when it is time to try again; False, at once, when there is no time left for it."""
+        if time.monotonic() + self._delay >= self.deadline:
+            return False
+        # Jitter: everybody lost their connection in the same instant.
+        await asyncio.sleep(self._delay * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
+        self._delay = min(self._delay * 2, _LONGEST_DELAY)
+        self.count += 1
+        return True
 
 
 class Snapshot:

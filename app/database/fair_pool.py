@@ -63,6 +63,22 @@ class FairPool:
             pool = _POOLS[engine] = cls(engine, idle_seconds=idle_seconds)
         return pool
 
+    @property
+    def lent(self) -> int:
+        """How many connections are in use."""
+        return len(self._back_by)
+
+    @property
+    def idle(self) -> int:
+        """How many connections are open and not in use."""
+        pool = self._engine.pool
+        return pool.checkedin() if isinstance(pool, QueuePool) else 0
+
+    @property
+    def callers_waiting(self) -> int:
+        """How many callers wait for a connection."""
+        return sum(not waiter.done() for waiter in self._waiting)
+
     async def acquire(self, deadline: float) -> PoolProxiedConnection:
         """Lend a connection, to be given back by `release`.
 

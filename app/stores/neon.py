@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database.database import DEFAULT_RETRY_SECONDS
 from app.database.failures import StatementFailed
+from app.database.observing import Observer, unobserved
 from app.errors import Conflict, RecordNotFound
 from app.repositories.announcing import SILENT, Announcer
 from app.repositories.attachments import AttachmentRepository
@@ -66,12 +67,14 @@ class NeonChatKitStore(NeonRequests[ContextT]):
         retry_seconds: float = DEFAULT_RETRY_SECONDS,
         deleted: Callable[[], None] = lambda: None,
         announcer: Announcer = SILENT,
+        observer: Observer = unobserved,
     ) -> None:
         """Keep conversations in an engine's database; `deleted` is called when bytes may have become due.
 
-        `announcer` decides whether, and how, an owner's other devices are told of changes.
+        `announcer` decides whether, and how, an owner's other devices are told of changes. `observer`
+        is told how long each statement took.
         """
-        super().__init__(engine, retry_seconds, announcer)
+        super().__init__(engine, retry_seconds, announcer, observer)
         self._deleted = deleted
 
     def _threads(self, context: ContextT) -> ThreadRepository:

@@ -4,6 +4,7 @@ from chatkit.types import ThreadItem, ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database import Database
+from app.database.observing import Observer
 from app.repositories.announcing import Announcer
 from app.repositories.owners import OwnerRepository
 from app.repositories.requests import RequestRepository, Standing
@@ -21,8 +22,12 @@ class NeonRequests(ChatStore[ContextT]):
 
     leases_expire = True
 
-    def __init__(self, engine: AsyncEngine, retry_seconds: float, announcer: Announcer) -> None:
-        self._database = Database(engine, retry_seconds=retry_seconds, repeated=announcer.tell_of_repeated)
+    def __init__(
+        self, engine: AsyncEngine, retry_seconds: float, announcer: Announcer, observer: Observer
+    ) -> None:
+        self._database = Database(
+            engine, retry_seconds=retry_seconds, repeated=announcer.tell_of_repeated, observer=observer
+        )
         self._announcer = announcer
         self._created = CreatedThreads()
         self._name = engine.url.render_as_string(hide_password=True)

@@ -1,0 +1,30 @@
+"""What is as high as it is: read when somebody looks, not counted as it happens."""
+
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CollectorRegistry, Gauge
+
+_WHAT = {
+    "chatkit_pool_in_use": "Database connections in use.",
+    "chatkit_pool_idle": "Database connections open and not in use.",
+    "chatkit_pool_waiting": "Statements that wait for a connection.",
+    "chatkit_pool_size": "Database connections never exceeded.",
+    "chatkit_turns_open": "Answers that are being written.",
+    "chatkit_sync_listeners": "Devices that follow changes.",
+}
+
+
+class Levels:
+    """Gauges that are read off the running parts."""
+
+    def __init__(self, registry: CollectorRegistry, sources: Mapping[str, Callable[[], float]]) -> None:
+        """Read the gauges off `sources`, one for each name that is known here."""
+        self._read = [
+            (Gauge(name, what, multiprocess_mode="livesum", registry=registry), sources[name])
+            for name, what in _WHAT.items()
+        ]
+
+    def refresh(self) -> None:
+        """Make the gauges say what is the case now."""
+        for gauge, source in self._read:
+            gauge.set(source())
