@@ -34,6 +34,7 @@ from app.retrieval.building import documents_of
 from app.retrieval.passages import Retriever
 from app.settings import Settings, wrong
 from app.stores import ChatStore, MemoryStore, NeonChatKitStore
+from app.tracing import traces_to
 from app.watch import Watch
 
 # A probe is to say soon that the database does not answer.
@@ -49,7 +50,8 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
         prepared_statements=settings.chat_prepared_statements,
     )
     metrics = Metrics()
-    watch = Watch(metrics, settings.chat_slow_call_seconds)
+    traces = traces_to(settings.otel_exporter_otlp_endpoint)
+    watch = Watch(metrics, traces, settings.chat_slow_call_seconds)
     database = Database(
         engine, retry_seconds=settings.chat_database_retry_seconds, observer=watch.statement_ended
     )
@@ -123,6 +125,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
         embedder=embedder,
         responder=answers,
         metrics=metrics,
+        traces=traces,
         levels=Levels(
             metrics.registry,
             {

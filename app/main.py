@@ -82,7 +82,7 @@ def create_app(
     _allow_origins(app, settings.cors_allowed_origins)
     # The outermost come last: no response gets past them.
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(Watched, services.metrics)
+    app.add_middleware(Watched, services.metrics, services.traces)
     for router in _ROUTERS:
         app.include_router(router)
     describe(app)

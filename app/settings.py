@@ -188,6 +188,9 @@ class Settings(IndexSettings):
     """How long a question waits for the documents before it goes on without them."""
     chat_metrics_token: str | None = Field(default=None, repr=False, min_length=16)
     """Whoever reads `/metrics` has to send it as a bearer token; without it anybody may who reaches it."""
+    otel_exporter_otlp_endpoint: str | None = None
+    """Where traces are sent by OpenTelemetry's protocol over HTTP, like `http://localhost:4318`; nowhere
+    unless set. The other `OTEL_…` variables of its SDK hold as well, if they are in the environment."""
     chat_log_format: Literal["text", "json"] = "text"
     """How log lines are written: for a person, or one JSON object each for what collects them."""
     chat_slow_call_seconds: PositiveFloat = 0.5
@@ -226,7 +229,9 @@ class Settings(IndexSettings):
         parse_files_url(value)
         return value
 
-    @field_validator("auth_jwks_url", "chat_public_url", "qdrant_url", "openai_base_url")
+    @field_validator(
+        "auth_jwks_url", "chat_public_url", "qdrant_url", "openai_base_url", "otel_exporter_otlp_endpoint"
+    )
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
         # Not the value itself: what is wrong with it may be a password in the wrong place.

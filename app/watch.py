@@ -7,6 +7,7 @@ from app.api.watching import owner_hash
 from app.chat.turns import RunningTurn
 from app.database.observing import Outcome
 from app.metrics import Metrics
+from app.tracing import Traces
 
 logger = logging.getLogger(__name__)
 
@@ -14,14 +15,16 @@ logger = logging.getLogger(__name__)
 class Watch:
     """Hears of everything that ends."""
 
-    def __init__(self, metrics: Metrics, slow_seconds: float) -> None:
-        """Record in `metrics`, and log statements that took longer than `slow_seconds`."""
+    def __init__(self, metrics: Metrics, traces: Traces, slow_seconds: float) -> None:
+        """Record in `metrics` and `traces`, and log statements that took longer than `slow_seconds`."""
         self._metrics = metrics
+        self._traces = traces
         self._slow_seconds = slow_seconds
 
     def statement_ended(self, name: str, seconds: float, retries: int, outcome: Outcome) -> None:
         """Note a statement; an `app.database.observing.Observer`."""
         self._metrics.statement_ended(name, seconds, retries, outcome)
+        self._traces.ended(name, seconds, {"db.retries": retries, "outcome": outcome})
         if seconds > self._slow_seconds:
             fields = {"statement": name, "ms": _ms(seconds), "retries": retries, "outcome": outcome}
             logger.warning("slow store call", extra={"fields": fields})
@@ -31,6 +34,7 @@ class Watch:
         record = turn.record
         seconds, first = record.seconds, record.first_word_seconds
         self._metrics.turn_ended(turn.outcome, seconds, first)
+        self._traces.ended("turn", seconds, {"outcome": turn.outcome, "thread": turn.thread_id or ""})
         kind, _, user_id = turn.owner.partition(":")
         fields: dict[str, Any] = {
             "outcome": turn.outcome,

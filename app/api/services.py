@@ -28,6 +28,7 @@ from app.metrics import Levels, Metrics
 from app.retrieval.passages import Retriever
 from app.settings import Settings
 from app.stores import ChatStore, NeonChatKitStore
+from app.tracing import Traces
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Services:
     responder: Responder
     metrics: Metrics
     levels: Levels
+    traces: Traces
 
     async def start(self) -> None:
         """Connect, as far as others answer; begin what runs in the background."""
@@ -92,6 +94,7 @@ class Services:
         if self.embedder is not None:
             await self.embedder.close()
         await self.engine.dispose()
+        await self.traces.aclose()
 
     def server_for(self, caller: Caller) -> HistoryServer:
         """Return the ChatKit server with this caller's conversations."""

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.events.news import topic_of
 from app.log_lines import request_id
 from app.metrics import Metrics
+from app.tracing import Traces
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +55,10 @@ class Watched:
     is logged on behalf of the request, answers that go on without their client included.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, traces: Traces) -> None:
         self.app = app
         self._metrics = metrics
+        self._traces = traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -76,11 +78,13 @@ class Watched:
             await send(message)
 
         token = request_id.set(this)
-        try:
-            await self.app(scope, receive, send_with_id)
-        finally:
-            self._tell(scope, status, time.perf_counter() - began, note)
-            request_id.reset(token)
+        with self._traces.request(scope) as span:
+            try:
+                await self.app(scope, receive, send_with_id)
+            finally:
+                self._tell(scope, status, time.perf_counter() - began, note)
+                span.answered(_route_of(scope), status)
+                request_id.reset(token)
 
     def _tell(self, scope: Scope, status: int, seconds: float, note: _Note) -> None:
         route = _route_of(scope)
