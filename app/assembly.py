@@ -25,6 +25,7 @@ from app.identity.demo import DemoSignIn
 from app.identity.jwks import PublishedKeys
 from app.identity.secret import ServiceSecret
 from app.identity.visitors import Visitors
+from app.lifecycle import Lifecycle
 from app.limits import RateLimits
 from app.metrics import Levels, Metrics
 from app.repositories.files import FileSweep
@@ -124,6 +125,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
         documents=documents,
         embedder=embedder,
         responder=answers,
+        lifecycle=Lifecycle(),
         metrics=metrics,
         traces=traces,
         levels=Levels(

@@ -22,9 +22,11 @@ from app.demo.website import website
 from app.doctor import Finding, Level, examine
 from app.errors import ChatHistoryError
 from app.identity.demo import DemoSignIn
+from app.logs import configure_logs
 from app.main import create_app
 from app.serving import server_for
 from app.settings import Settings, explain
+from app.workers import serve_as_worker, serve_by
 from migrations_data.command import add_commands
 
 
@@ -48,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve the API; needs DATABASE_URL, never migrates by itself")
+    serve.add_argument("--workers", type=_count, default=1, metavar="N", help="processes; default: 1")
+    # How a process of several gets what it serves.
+    serve.add_argument("--fd", type=int, help=argparse.SUPPRESS)
+    serve.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
     serve.set_defaults(run=_serve)
     demo = commands.add_parser(
         "demo", help="serve everything with an embedded PostgreSQL and demo users; data stays in .data/"
@@ -65,8 +71,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _serve(options: argparse.Namespace) -> None:
-    _run(create_app(Settings()), options)
+def _serve(options: argparse.Namespace) -> int:
+    settings = Settings()
+    if options.workers > 1:
+        return _serve_by_workers(options, settings)
+    app = create_app(settings)
+    if options.fd is None:
+        _run(app, options)
+        return 0
+    asyncio.run(serve_as_worker(app, options.fd, options.lifeline))
+    return 0
+
+
+def _serve_by_workers(options: argparse.Namespace, settings: Settings) -> int:
+    configure_logs(form=settings.chat_log_format)
+    try:
+        listening = socket.create_server((options.host, options.port), backlog=2048)
+    except OSError as error:
+        print(f"Port {options.port} on {options.host} cannot be used: {error.strerror}.", file=sys.stderr)
+        return 1
+    with listening:
+        print(f"{options.workers} processes serve http://{options.host}:{options.port}", file=sys.stderr)
+        asyncio.run(serve_by(options.workers, listening))
+    return 0
 
 
 def _doctor(_options: argparse.Namespace) -> int:
@@ -111,7 +138,8 @@ def _demo(options: argparse.Namespace) -> int:
             site=_site(options),
         )
         print(f"The demo is on http://{options.host}:{options.port}; Ctrl+C stops it.", flush=True)
-        _run(app, options)
+        # Nobody else sends it requests, who would have to notice.
+        _run(app, options, delay=0.0)
     return 0
 
 
@@ -157,8 +185,15 @@ def _demo_settings(options: argparse.Namespace, postgres_url: str, accounts: Aut
     return settings.model_copy(update=own)
 
 
-def _run(app: FastAPI, options: argparse.Namespace) -> None:
-    server_for(app, host=options.host, port=options.port).run()
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _run(app: FastAPI, options: argparse.Namespace, *, delay: float | None = None) -> None:
+    server_for(app, host=options.host, port=options.port, delay=delay).run()
 
 
 def _is_free(host: str, port: int) -> bool:

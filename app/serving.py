@@ -6,43 +6,65 @@ import socket
 import uvicorn
 from fastapi import FastAPI
 
-from app.chat.turns import Turns
-from app.events.live import Live
+from app.api.services import Services
 from app.logs import configure_logs
 
-PATIENCE_SECONDS = 5.0
 # Longer than answers are given, so that they are ended and stored and not broken off.
 _GRACE_SECONDS = 10
+_LOOK_SECONDS = 0.05
 
 
 class Server(uvicorn.Server):
-    """A server that, told to stop, lets answers go on for a while, then ends and stores them."""
+    """A server that leaves in steps when it is told to stop.
 
-    def __init__(self, config: uvicorn.Config, turns: Turns, live: Live, patience: float) -> None:
+    `/readyz` fails while it still answers, until those who send it requests have noticed; then it takes no
+    more, lets answers go on for a while, ends and stores the others, and hangs up. Told again, it hurries.
+    """
+
+    def __init__(self, config: uvicorn.Config, services: Services, delay: float, patience: float) -> None:
         super().__init__(config)
-        self._turns = turns
-        self._live = live
+        self._services = services
+        self._delay = delay
         self._patience = patience
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more requests, and wait for those there are."""
+        """Leave."""
+        self._services.lifecycle.is_leaving = True
+        await self._be_noticed()
         # Streams of changes have no end of their own, and their clients come back to another process.
-        self._live.end()
-        closing = asyncio.create_task(self._turns.close(self._patience))
+        self._services.live.end()
+        closing = asyncio.create_task(self._services.turns.close(self._patience))
         await super().shutdown(sockets)
         await closing
 
+    async def _be_noticed(self) -> None:
+        until = asyncio.get_running_loop().time() + self._delay
+        while asyncio.get_running_loop().time() < until and not self.force_exit:
+            # Its own loop, which answers with the time of day, has ended.
+            await self.on_tick(0)
+            await asyncio.sleep(_LOOK_SECONDS)
+
 
 def server_for(
-    app: FastAPI, *, host: str, port: int, patience: float = PATIENCE_SECONDS, log_level: str = "info"
+    app: FastAPI,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    delay: float | None = None,
+    patience: float | None = None,
+    log_level: str = "info",
 ) -> Server:
     """Return a server for an application made by create_app.
 
-    When it stops, answers in progress may go on for `patience` seconds; then they are stopped, and
-    what they said is stored. Logs of this process go to stderr from now on (see app.logs).
+    Told to stop, it still answers for `delay` seconds; then answers in progress may go on for `patience`
+    seconds; then they are stopped, and what they said is stored. Both are the settings' unless given.
+    Logs of this process go to stderr from now on (see app.logs).
     """
-    services = app.state.services
-    configure_logs(log_level, services.settings.chat_log_format)
+    services: Services = app.state.services
+    settings = services.settings
+    delay = settings.chat_shutdown_delay_seconds if delay is None else delay
+    patience = settings.chat_shutdown_seconds if patience is None else patience
+    configure_logs(log_level, settings.chat_log_format)
     config = uvicorn.Config(
         app,
         host=host,
@@ -54,4 +76,4 @@ def server_for(
         server_header=False,
         timeout_graceful_shutdown=int(patience) + _GRACE_SECONDS,
     )
-    return Server(config, services.turns, services.live, patience)
+    return Server(config, services, delay, patience)

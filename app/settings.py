@@ -186,6 +186,11 @@ class Settings(IndexSettings):
     """Hits with a lower score are left out; what is good depends on the model that made the vectors."""
     qdrant_timeout_seconds: PositiveFloat = 5.0
     """How long a question waits for the documents before it goes on without them."""
+    chat_shutdown_delay_seconds: NonNegativeFloat = 2.0
+    """Told to stop, for how long the server still answers while `/readyz` fails: as long as whoever sends it
+    requests needs to notice."""
+    chat_shutdown_seconds: NonNegativeFloat = 10.0
+    """After that, how long answers in progress may go on before they are stopped and stored."""
     chat_metrics_token: str | None = Field(default=None, repr=False, min_length=16)
     """Whoever reads `/metrics` has to send it as a bearer token; without it anybody may who reaches it."""
     otel_exporter_otlp_endpoint: str | None = None

@@ -29,7 +29,12 @@ async def healthz() -> Health:
 
 @router.get("/readyz")
 async def readyz(services: CurrentServices) -> Health:
-    """Answer when the database answers with the schema of this release; send no traffic when this fails."""
+    """Answer when the database answers with the schema of this release; send no traffic when this fails.
+
+    It fails, too, as soon as the process is told to stop.
+    """
+    if services.lifecycle.is_leaving:
+        raise StoreUnavailable("This process is about to stop. Another one answers.")
     try:
         current = await schema_is_current(services.health)
     except StatementFailed as error:

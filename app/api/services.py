@@ -23,6 +23,7 @@ from app.files.links import Links
 from app.files.sweep import Sweeper
 from app.identity.caller import Caller, Identity
 from app.identity.jwks import PublishedKeys
+from app.lifecycle import Lifecycle
 from app.limits import RateLimits
 from app.metrics import Levels, Metrics
 from app.retrieval.passages import Retriever
@@ -67,6 +68,7 @@ class Services:
     embedder: OpenAIEmbedder | None
     """What makes vectors of questions, when an endpoint does."""
     responder: Responder
+    lifecycle: Lifecycle
     metrics: Metrics
     levels: Levels
     traces: Traces
@@ -75,6 +77,7 @@ class Services:
         """Connect, as far as others answer; begin what runs in the background."""
         await self.health.warm(self.settings.chat_pool_min_size)
         self.leases.start()
+        self.levels.start()
         if self.settings.chat_attachments == "on":
             self.sweeper.start()
 
@@ -84,6 +87,7 @@ class Services:
         await self.turns.close(0)
         await self.responder.close()
         await self.leases.stop()
+        await self.levels.stop()
         await self.live.close()
         await self.sweeper.stop()
         await self.limits.aclose()

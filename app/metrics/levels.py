@@ -1,8 +1,14 @@
 """What is as high as it is: read when somebody looks, not counted as it happens."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Gauge
+
+from app.metrics.processes import shared_folder
+
+# So old may be what another process tells of this one.
+_EVERY_SECONDS = 2.0
 
 _WHAT = {
     "chatkit_pool_in_use": "Database connections in use.",
@@ -23,6 +29,24 @@ class Levels:
             (Gauge(name, what, multiprocess_mode="livesum", registry=registry), sources[name])
             for name, what in _WHAT.items()
         ]
+
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Keep the gauges fresh for the other processes of this server, if there are any."""
+        if shared_folder() is not None:
+            self._task = asyncio.create_task(self._keep_fresh())
+
+    async def stop(self) -> None:
+        """End what start() began."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            self.refresh()
+            await asyncio.sleep(_EVERY_SECONDS)
 
     def refresh(self) -> None:
         """Make the gauges say what is the case now."""

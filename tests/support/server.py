@@ -24,7 +24,7 @@ Events = list[dict[str, Any]]
 @asynccontextmanager
 async def serving(app: FastAPI) -> AsyncIterator[str]:
     """Serve an application on a free port and yield its address."""
-    server = server_for(app, host="127.0.0.1", port=0, patience=0.2, log_level="warning")
+    server = server_for(app, host="127.0.0.1", port=0, delay=0, patience=0.2, log_level="warning")
     running = asyncio.create_task(server.serve())
     async with asyncio.timeout(10):
         while not server.started:
