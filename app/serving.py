@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 
 import uvicorn
 from fastapi import FastAPI
@@ -24,7 +25,8 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, services: Services, delay: float, patience: float) -> None:
         super().__init__(config)
         self._services = services
-        self._delay = delay
+        self.delay = delay
+        """Seconds to be noticed in; may be changed while they pass."""
         self._patience = patience
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -38,8 +40,8 @@ class Server(uvicorn.Server):
         await closing
 
     async def _be_noticed(self) -> None:
-        until = asyncio.get_running_loop().time() + self._delay
-        while asyncio.get_running_loop().time() < until and not self.force_exit:
+        began = time.monotonic()
+        while time.monotonic() < began + self.delay and not self.force_exit:
             # Its own loop, which answers with the time of day, has ended.
             await self.on_tick(0)
             await asyncio.sleep(_LOOK_SECONDS)

@@ -1,0 +1,85 @@
+"""The command as processes of this code, really started and really killed."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.support.ports import free_port
+
+ROOT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "app.cli")
+
+
+@asynccontextmanager
+async def served(
+    *arguments: str, port: int | None = None, **environment: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Run `chatkit-neon serve` until it is ready; kill it in the end if it still runs."""
+    port = port or free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(*COMMAND, "serve", "--port", str(port), *arguments),
+        cwd=ROOT,
+        env={**os.environ, "CHAT_RESPONDER": "echo", **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        await until_ready(url, process)
+        yield process, url
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def until_ready(url: str, process: asyncio.subprocess.Process) -> None:
+    """Return when a server takes requests."""
+    async with asyncio.timeout(120):
+        while process.returncode is None:
+            if await is_ready(url):
+                return
+            await asyncio.sleep(0.02)
+    raise AssertionError(f"The server ended with status {process.returncode}")
+
+
+async def is_ready(url: str) -> bool:
+    """Ask once, on a connection of its own."""
+    try:
+        async with httpx.AsyncClient() as http:
+            return (await http.get(f"{url}/readyz")).is_success
+    except httpx.TransportError:
+        return False
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has begun."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in found]
+
+
+def lives(pid: int) -> bool:
+    """Tell whether a process runs; one that waits to be buried does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def until_gone(pids: list[int]) -> None:
+    """Return when none of the processes runs."""
+    async with asyncio.timeout(30):
+        while any(lives(pid) for pid in pids):
+            await asyncio.sleep(0.02)
+
+
+def kill_hard(pid: int) -> None:
+    """End a process that has no say in it."""
+    os.kill(pid, signal.SIGKILL)
