@@ -111,7 +111,7 @@ class ModelServer:
                     self.new.notify_all()
                 if not await self._send(reply, asked, reader, writer):
                     break
-        except (ConnectionError, asyncio.CancelledError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             self._tasks.discard(task)
