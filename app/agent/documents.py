@@ -43,7 +43,7 @@ class Documents:
         try:
             found = await self._retriever.search(question[:_LONGEST_QUESTION], limit=_PASSAGES)
         except RetrievalUnavailable as error:
-            logger.warning("The documents cannot be asked: %s", str(error))
+            logger.warning("The documents cannot be asked: %s", error)
             self.is_missing = True
             return []
         return [(self._number(passage), passage) for passage in found]
@@ -62,10 +62,9 @@ class Documents:
         return source_of(self._passages[number - 1], self._public_url)
 
     def sources(self, found: Sequence[Numbered]) -> list[URLSource]:
-        """Return the places of passages that have an address, each once."""
-        places = {
-            source.url: source for number, _ in found if isinstance(source := self.source(number), URLSource)
-        }
+        """Return the places of passages that fit and have an address, each once."""
+        fitting = [self.source(number) for number, passage in found if not passage.is_doubtful]
+        places = {source.url: source for source in fitting if isinstance(source, URLSource)}
         return list(places.values())
 
 
@@ -78,7 +77,12 @@ def material(documents: Documents, found: Sequence[Numbered]) -> list[str]:
 
 def _listed(found: Sequence[Numbered]) -> list[dict[str, Any]]:
     return [
-        {"source": number, "title": title_of(passage), "text": passage.text[:_LONGEST_PASSAGE]}
+        {
+            "source": number,
+            "title": title_of(passage),
+            "text": passage.text[:_LONGEST_PASSAGE],
+            **({"doubtful": True} if passage.is_doubtful else {}),
+        }
         for number, passage in found
     ]
 

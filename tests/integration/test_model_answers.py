@@ -179,6 +179,15 @@ class TestDocuments:
         added = [event["update"] for event in events if "annotation" in event.get("update", {})]
         assert [update["annotation"]["index"] for update in added] == [first["index"], second["index"]]
 
+    async def test_what_is_only_near_is_given_as_such_and_not_shown_as_found(
+        self, database_url: str, model: ModelServer
+    ) -> None:
+        near = Passage("Pools hold water.", "Swimming", "/docs/swimming", 0.1, is_doubtful=True)
+        async with tutors_house(database_url, model, Shelf(near)) as opened:
+            items = await opened.alice.items(await opened.alice.create("How large?"))
+        assert '"doubtful": true' in model.asked[0].text
+        assert kinds(items) == ["user_message", "assistant_message"]
+
     async def test_the_model_may_search_and_its_search_is_shown(
         self, database_url: str, model: ModelServer
     ) -> None:
