@@ -95,7 +95,8 @@ class Settings(IndexSettings):
     openai_tools: Literal["on", "off"] = "on"
     """Whether the model may search the documents by itself; `off` for models that cannot call tools."""
     openai_reads: Annotated[tuple[Literal["images", "pdfs"], ...] | None, NoDecode] = None
-    """Which attachments the model can read beside texts; both at OpenAI and none elsewhere unless set."""
+    """Which attachments the model can read beside texts: `images,pdfs`, one of them, or `none`; unless set
+    both at OpenAI, and none elsewhere."""
     openai_reasoning_summary: Literal["auto", "concise", "detailed"] | None = None
     """Have a model that reasons say what it thinks; its provider may want to know you first."""
     openai_timeout_seconds: PositiveFloat = 60.0
@@ -217,6 +218,11 @@ class Settings(IndexSettings):
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
+
+    @field_validator("openai_reads", mode="before")
+    @classmethod
+    def _or_none(cls, value: object) -> object:
+        return () if value in ("none", ["none"]) else value
 
     @field_validator("cors_allowed_origins")
     @classmethod

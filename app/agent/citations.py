@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 
+from chatkit.agents import ResponseStreamConverter
 from chatkit.types import (
     Annotation,
     AssistantMessageContent,
@@ -16,14 +17,26 @@ from chatkit.types import (
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
 )
+from openai.types.responses.response_output_text import AnnotationURLCitation
 
 from app.agent.documents import Documents
 from app.chat.responder import utf16_length
+from app.retrieval.web_addresses import safe_address
 
 _NUMBERS = re.compile(r"\d{1,3}")
 _MARK = re.compile(r" ?\[sources? +\d{1,3}(?: *(?:,|and|&) *(?:sources? +)?\d{1,3})*\]", re.IGNORECASE)
 _BEGINNING = "[source"
 _BEGUN = re.compile(r"\[sources?[ \da-z,&]{0,60}", re.IGNORECASE)
+
+
+class SafeLinks(ResponseStreamConverter):
+    """Takes over the provider's own citations of pages, as far as a reader may follow them."""
+
+    async def url_citation_to_annotation(self, url_citation: AnnotationURLCitation) -> Annotation | None:
+        """Return what a page is cited as; None for an address that is none of the web's."""
+        if safe_address(url_citation.url) is None:
+            return None
+        return await super().url_citation_to_annotation(url_citation)
 
 
 class Marked:

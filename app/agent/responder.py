@@ -27,7 +27,7 @@ from chatkit.types import (
 from openai.types.responses import EasyInputMessageParam
 
 from app.agent.attachments import Files
-from app.agent.citations import cited
+from app.agent.citations import SafeLinks, cited
 from app.agent.converter import InputConverter, cleaned, joined
 from app.agent.documents import SEARCH_TOOL, Documents, Numbered, material
 from app.agent.endpoint import Endpoint
@@ -43,6 +43,7 @@ from app.stores.ids import id_kind
 SEARCHING = "Searching the documents…"
 WITHOUT_DOCUMENTS = "The documents cannot be searched right now, so this answer does without them."
 _MOST_ROUNDS = 5
+_LINKS = SafeLinks()
 
 
 class AgentResponder(Responder):
@@ -128,7 +129,7 @@ class AgentResponder(Responder):
         run = Run(result, context, silence=self._silence, seconds=self._seconds)
         async with closing(run):
             events = own_ids(
-                stream_agent_response(context, run.as_result()),
+                stream_agent_response(context, run.as_result(), converter=_LINKS),
                 lambda kind: turn.new_id(id_kind(kind)),
                 context.is_foreign,
             )

@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.responses.response_output_text import AnnotationURLCitation
 
-from app.agent.citations import Marked
+from app.agent.citations import Marked, SafeLinks
 from app.agent.converter import joined
 from app.agent.data import data_block
 from app.agent.documents import Documents
@@ -44,6 +45,15 @@ async def test_marks_become_annotations_however_the_text_is_cut(
         pieces = [part.feed(said[start : start + size]) for start in range(0, len(said), size)]
         assert "".join(pieces) + part.finish() == shown
         assert [(note.source.title, note.index) for note in part.annotations] == cited
+
+
+@pytest.mark.parametrize(
+    ("url", "is_shown"),
+    [("https://a.example/x", True), ("javascript:alert(1)", False), ("//a.example", False)],
+)
+async def test_pages_that_a_provider_cites_are_those_of_the_web(url: str, is_shown: bool) -> None:
+    cited = AnnotationURLCitation(type="url_citation", url=url, title="T", start_index=0, end_index=1)
+    assert (await SafeLinks().url_citation_to_annotation(cited) is not None) is is_shown
 
 
 @pytest.mark.parametrize(

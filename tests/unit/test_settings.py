@@ -84,6 +84,16 @@ def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
+    ("written", "read"),
+    [("none", ()), ("images", ("images",)), ("pdfs, images", ("pdfs", "images")), ("", None)],
+)
+def test_what_a_model_reads_is_a_list_or_none(
+    monkeypatch: pytest.MonkeyPatch, written: str, read: tuple[str, ...] | None
+) -> None:
+    assert settings(monkeypatch, DATABASE_URL=URL, OPENAI_READS=written).openai_reads == read
+
+
+@pytest.mark.parametrize(
     ("environment", "asks_a_model"),
     [
         ({}, False),
