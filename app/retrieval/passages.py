@@ -15,6 +15,8 @@ class Passage:
     """An http(s) address, or a path of this site that begins with one slash; None when there is neither."""
     score: float
     """How well it fits, comparable within one answer of one retriever only."""
+    is_doubtful: bool = False
+    """Whether it is only the nearest there is: whoever shows it says that it may not answer the question."""
 
 
 class Retriever(Protocol):
