@@ -26,14 +26,14 @@ _UNAVAILABLE = (
     "Please ask again in a little while.",
 )
 _NOT_COVERED = (
-    "I found nothing about that in the documents, and I answer from them only. ",
+    "I found nothing in the documents that answers this, and I answer from them only. ",
     "If you think that it is there, please ask in other words.",
 )
 _NO_QUESTION = ("I answer questions from the documents. ", "Please write one.")
 
 
 class OfflineTutor(Responder):
-    """Quotes the passages that fit a question, and says so when there are none."""
+    """Quotes the passages that answer a question, and says so when there are none."""
 
     def __init__(self, documents: Retriever | None, *, public_url: str | None = None) -> None:
         """Answer from `documents`. Relative addresses in them are below `public_url`."""
@@ -60,7 +60,20 @@ class OfflineTutor(Responder):
         except RetrievalUnavailable as error:
             _log.warning("A question goes without an answer: %s", error)
             return _UNAVAILABLE
-        return _quoting(passages, self._public_url) if passages else _NOT_COVERED
+        sure = [passage for passage in passages if not passage.is_doubtful]
+        if sure:
+            return _quoting(sure, self._public_url)
+        return _pointing(passages, self._public_url)
+
+
+def _pointing(passages: list[Passage], public_url: str | None) -> Iterator[str | Source]:
+    """Say that nothing answers, and name what is nearest, for whoever asked in words of their own."""
+    yield from _NOT_COVERED
+    if passages:
+        yield "\n\nNearest to it are these pages, which may be about something else:\n"
+    for passage in passages:
+        yield f"\n- {escaped(title_of(passage))}"
+        yield source_of(passage, public_url)
 
 
 def _quoting(passages: list[Passage], public_url: str | None) -> Iterator[str | Source]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from markdown_it.token import Token
 
 from app.retrieval.documents import Page
-from app.retrieval.safe_markdown import plain_text, render
+from app.retrieval.safe_markdown import escaped, plain_text, render
 
 # A quote of that many characters is read, not scrolled by.
 _LONGEST = 700
@@ -40,7 +40,8 @@ class _Piece:
 
 def chunks_of(page: Page) -> Iterator[Chunk]:
     """Return a page's pieces in their order; together they hold all its text."""
-    headings, anchor, pieces = [page.title], "", list[_Piece]()
+    headings, anchor = [page.title], ""
+    pieces = [_Piece(escaped(page.description), page.description)] if page.description else []
     for block in _blocks(page.tokens):
         if block[0].type != "heading_open":
             pieces += _pieces(block)

@@ -36,6 +36,8 @@ class Page:
 
     title: str
     url: str
+    description: str
+    """What its front matter says that it is about; may be empty."""
     tokens: list[Token]
     """Its Markdown; headings have the `id` by which links reach them."""
 
@@ -70,7 +72,8 @@ def _read(path: Path, folder: Path, base: str) -> Page | None:
         return None
     _use_own_anchors(tokens)
     url = base + _slug(path.relative_to(folder), head)
-    return Page(str(head.get("title") or _first_heading(tokens) or path.stem), url or "/", tokens)
+    title = str(head.get("title") or _first_heading(tokens) or path.stem)
+    return Page(title, url or "/", str(head.get("description") or ""), tokens)
 
 
 def _front_matter(tokens: list[Token]) -> dict[str, Any]:

@@ -26,11 +26,17 @@ class LocalRetriever:
         self._reading: asyncio.Task[None] | None = None
 
     async def search(self, question: str, *, limit: int) -> list[Passage]:
-        """Return up to `limit` passages, the best first; none when nothing in the documents answers."""
+        """Return up to `limit` passages, the best first; none when nothing is near."""
         self._look_for_a_new_one()
         return [
-            Passage(text=chunk.text, title=chunk.title, url=chunk.url, score=score)
-            for chunk, score in self._ranking.best(question, limit)
+            Passage(
+                text=found.chunk.text,
+                title=found.chunk.title,
+                url=found.chunk.url,
+                score=found.score,
+                is_doubtful=not found.is_sure,
+            )
+            for found in self._ranking.best(question, limit)
         ]
 
     async def close(self) -> None:
@@ -55,4 +61,4 @@ class LocalRetriever:
 
     def _read(self) -> tuple[str, Ranking]:
         stored = read_index(self._folder)
-        return stored.name, Ranking(stored.chunks, stored.vectors, self._words)
+        return stored.name, Ranking(stored, self._words)

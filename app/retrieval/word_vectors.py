@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 DIMENSIONS = 256
 
@@ -18,6 +19,8 @@ class WordVectors:
 
     def __init__(self) -> None:
         self._model = _model()
+        # For numbers this small NumPy's threads do nothing but wait for each other: 20 ms on a busy machine.
+        threadpool_limits(1, user_api="blas")
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """Return one vector for each text."""
@@ -25,10 +28,14 @@ class WordVectors:
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors as rows; a text without words has a row of zeros."""
+        return self.with_weights(texts)[0]
+
+    def with_weights(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the vectors, and how much each text means: little for "the", much for "database"."""
         rows: NDArray[np.float32] = self._model.embed(list(texts))
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         unit: NDArray[np.float32] = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
-        return unit
+        return unit, lengths[:, 0]
 
 
 @cache
