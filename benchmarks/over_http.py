@@ -28,7 +28,7 @@ _NOTES = ("The demo in a process of its own, fsync on; one request at a time.",)
 async def run(scale: float) -> Report:
     """Measure against a demo that is started for it."""
     table = Table("Over HTTP", _COLUMNS, _NOTES)
-    async with _demo() as http:
+    async with demo("echo") as http:
         thread_id = await _create(http)
         commits = [await _commit(http, thread_id) for _ in range(max(int(_TURNS * scale), 50))]
         reads = [await _read(http, thread_id) for _ in range(max(int(_READS * scale), 20))]
@@ -42,12 +42,13 @@ async def run(scale: float) -> Report:
 
 
 @asynccontextmanager
-async def _demo() -> AsyncIterator[httpx.AsyncClient]:
+async def demo(responder: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client that is signed in at a demo of its own, which CHAT_RESPONDER answers in."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="chatkit-neon-bench-") as folder:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "app.cli", "demo", "--data", folder, "--port", str(port)),
-            env={**os.environ, "CHAT_RESPONDER": "echo"},
+            env={**os.environ, "CHAT_RESPONDER": responder},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )

@@ -173,7 +173,8 @@ def test_a_server_without_documents_imports_nothing_for_them(tmp_path: Path) -> 
 import sys
 from app.main import create_app
 from app.settings import Settings
-settings = Settings(database_url="postgresql://u:p@127.0.0.1:1/d", chat_index={str(tmp_path)!r}, _env_file=None)
+url = "postgresql://u:p@127.0.0.1:1/d"
+settings = Settings(database_url=url, chat_index={str(tmp_path)!r}, _env_file=None)
 create_app(settings)
 heavy = ("numpy", "qdrant_client", "wordllama", "bm25s", "yaml", "grpc")
 print([name for name in heavy if name in sys.modules])

@@ -1,0 +1,1 @@
+"""How good the offline tutor's answers are, and how soon they come: `python -m benchmarks.retrieval`."""
