@@ -52,7 +52,7 @@ class IndexSettings(BaseSettings):
     model_config = _READING
 
     chat_index: Path = Path(".data/index")
-    """Folder of the offline index that `chatkit-neon index` makes; it is answered from without QDRANT_URL."""
+    """Folder of the index that `chatkit-neon index` makes; without `QDRANT_URL` it is answered from."""
 
 
 class Settings(IndexSettings):
@@ -174,7 +174,7 @@ class Settings(IndexSettings):
     qdrant_api_key: str | None = Field(default=None, repr=False)
     """Its key; one that may only read is enough."""
     qdrant_collection: str | None = None
-    """The collection; required with QDRANT_URL."""
+    """The collection; required with `QDRANT_URL`."""
     qdrant_vector_name: str | None = None
     """The vector that is searched, in a collection with named ones."""
     qdrant_text_field: str | None = None

@@ -80,5 +80,6 @@ def _quoting(passages: list[Passage], public_url: str | None) -> Iterator[str | 
     yield "Here is what the documents say:"
     for passage in passages:
         yield f"\n\n**{escaped(title_of(passage))}**\n\n"
-        yield from re.split(r"(?<=\n)", quote_of(passage))
+        # A paragraph at a time.
+        yield from re.split(r"(?<=\n>\n)", quote_of(passage))
         yield source_of(passage, public_url)
