@@ -58,6 +58,9 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         "--again", action="store_true", help="also if it was brought in before; what was deleted comes back"
     )
     command.add_argument(
+        "--another-owner", action="store_true", help="also if the same file was brought in for others before"
+    )
+    command.add_argument(
         "--partial", action="store_true", help="take what is whole of a file that is cut off"
     )
     command.add_argument("--rejects", type=Path, metavar="FILE", help="default: FILE.rejects.jsonl")
@@ -118,6 +121,7 @@ def _order(options: argparse.Namespace, path: Path) -> Order:
         rejects=options.rejects,
         batch=options.batch,
         again=options.again,
+        another_owner=options.another_owner,
         zone=zone,
     )
 

@@ -12,12 +12,16 @@ from app.database.failures import StatementFailed
 from app.database.schema import schema_is_current
 from app.errors import StoreUnavailable
 from app.files.blobs import Blobs
-from app.repositories.moves import MoveRepository, MoveState
+from app.repositories.moved_back import MovedRows
+from app.repositories.moves import MoveRepository, MoveState, Reading
 from app.settings import Settings
 from app.stores import NeonChatKitStore
+from migrations_data.arrived import Arrived
 from migrations_data.backup import back_up, back_up_sqlite
 from migrations_data.check import check
 from migrations_data.errors import MoveRefused, SourceBroken
+from migrations_data.going_on import READER, hindrance, resumed
+from migrations_data.mend import Mender
 from migrations_data.owners import OwnerRule, owner_rule
 from migrations_data.progress import Progress
 from migrations_data.read_json import EXPORT_FORMAT, read_json
@@ -53,6 +57,8 @@ class Order:
     zone: tzinfo = UTC
     again: bool = False
     """Whether to write once more what was brought in before, also what was deleted since."""
+    another_owner: bool = False
+    """Whether to write what was brought in before for others."""
 
 
 async def run(order: Order) -> int:
@@ -72,7 +78,7 @@ async def run(order: Order) -> int:
         database = Database(engine, retry_seconds=_RETRY_SECONDS)
         await check_schema(database)
         store: NeonChatKitStore[Owner] = NeonChatKitStore(engine, retry_seconds=_RETRY_SECONDS)
-        return await _Move(order, MoveRepository(database), store).run()
+        return await _Move(order, database, store).run()
     finally:
         await engine.dispose()
 
@@ -133,35 +139,39 @@ def _rule(order: Order, of_source: str | None) -> OwnerRule:
 
 
 class _Move:
-    def __init__(self, order: Order, moves: MoveRepository, store: NeonChatKitStore[Owner]) -> None:
+    def __init__(self, order: Order, database: Database, store: NeonChatKitStore[Owner]) -> None:
         self._order = order
-        self._moves = moves
+        self._moves = MoveRepository(database)
+        self._rows = MovedRows(database)
         self._store = store
         self._path = order.path
 
     async def run(self) -> int:
         order = self._order
         self._is_sqlite = is_sqlite(order.path)
-        copy, digest = await asyncio.to_thread(back_up_sqlite if self._is_sqlite else back_up, order.path)
-        say(f"Backup: {copy} (SHA-256 {digest[:12]}…, verified).")
+        copy, self._content = await asyncio.to_thread(
+            back_up_sqlite if self._is_sqlite else back_up, order.path
+        )
+        say(f"Backup: {copy} (SHA-256 {self._content[:12]}…, verified).")
         # The copy is one moment; who owns the source may be writing to it.
         self._path = copy
         with closing(Stage(order.path.absolute().parent)) as stage:
-            return await self._staged(stage, digest)
+            return await self._staged(stage)
 
-    async def _staged(self, stage: Stage, digest: str) -> int:
+    async def _staged(self, stage: Stage) -> int:
         order = self._order
-        move = None
         if not _names_owner(self._path):
-            move = _move_id(digest, _rule(order, None))
-            if (state := await self._done(move)) is not None:
-                return _was_done(state)
+            state = await self._moves.load(_move_id(self._content, _rule(order, None)))
+            if state is not None and self._is_done(state):
+                return _was_done(state, order)
         broken = self._read(stage)
         rule = _rule(order, stage.owner)
-        move = move or _move_id(digest, rule)
-        if (state := await self._done(move)) is not None:
-            return _was_done(state)
-        clock = self._check(stage, rule)
+        move = _move_id(self._content, rule)
+        state = await self._moves.load(move)
+        if state is not None and self._is_done(state):
+            return _was_done(state, order)
+        as_of = (state and state.read_as_of) or datetime.fromtimestamp(self._path.stat().st_mtime, UTC)
+        clock = self._check(stage, rule, as_of)
         say_what_was_found(stage, broken)
         if clock.naive:
             say(f"Note: {counted(clock.naive, 'time')} without a zone, read as {order.zone}.")
@@ -169,16 +179,36 @@ class _Move:
         if broken is not None and not order.partial:
             say("Nothing is written, because the file is not whole. To take what is whole: --partial")
             return FAILED
+        reading = Reading(stage.plan.hexdigest(), stage.units, str(order.zone), as_of, READER)
+        await self._look_for_others(move)
         if not order.apply:
-            await self._say_what_is_there(stage)
+            await self._say_what_is_there(stage, state, reading, clock)
             say("Nothing is written: this was a dry run. To write: --apply")
             return DONE
-        return await self._apply(stage, move)
+        return await self._apply(stage, move, state, reading, clock)
 
-    async def _done(self, move: str) -> MoveState | None:
-        """Return the state of a move that is finished, and not to be done again."""
-        state = await self._moves.load(move)
-        return None if state is None or state.finished_at is None or self._order.again else state
+    def _is_done(self, state: MoveState) -> bool:
+        """Tell whether a move is finished, and not to be done again."""
+        return state.finished_at is not None and not self._order.again
+
+    async def _look_for_others(self, move: str) -> None:
+        """Raise MoveRefused when the same file was brought in for others, unless that is wanted."""
+        others = await self._moves.others(move, self._content)
+        if not others or self._order.another_owner:
+            return
+        for other in others:
+            counts = f"{counted(other.threads, 'thread')}, {counted(other.items, 'item')}"
+            say(
+                f"Attention: the same file was brought in before, with another owner: {other.source}, on"
+                f" {other.started_at:%Y-%m-%d %H:%M} UTC, {counts}."
+            )
+        words = (
+            "If that was a mistake, erase it there: chatkit-neon erase. To bring the file in for this owner"
+            " as well: --another-owner"
+        )
+        if self._order.apply:
+            raise MoveRefused(f"Nothing is written. {words}")
+        say(f"With --apply it is refused. {words}")
 
     def _read(self, stage: Stage) -> SourceBroken | None:
         with Progress("read", self._path.stat().st_size, "B") as progress:
@@ -187,12 +217,11 @@ class _Move:
                 return None
             return read_json(self._path, stage, progress)
 
-    def _check(self, stage: Stage, rule: OwnerRule) -> Clock:
+    def _check(self, stage: Stage, rule: OwnerRule, as_of: datetime) -> Clock:
         clock = Clock(self._order.zone)
-        modified = micros(datetime.fromtimestamp(self._path.stat().st_mtime, UTC))
         total = stage.one("SELECT count(*) FROM raw_threads")
         with Progress("check", total, " threads") as progress:
-            check(stage, rule, clock, now=modified, progress=progress)
+            check(stage, rule, clock, now=micros(as_of), progress=progress)
         return clock
 
     def _write_lists(self, stage: Stage, *, quiet: bool = False) -> None:
@@ -207,43 +236,54 @@ class _Move:
             if number:
                 say(f"{counted(number, what)}, each with line and id: {where}")
 
-    async def _say_what_is_there(self, stage: Stage) -> None:
+    async def _say_what_is_there(
+        self, stage: Stage, state: MoveState | None, reading: Reading, clock: Clock
+    ) -> None:
+        if state is not None and state.finished_at is None:
+            batches = await self._moves.batches(state.id)
+            if (why := hindrance(stage, state, batches, reading, naive=clock.naive)) is not None:
+                say(f"Attention: with --apply it is refused. {why}")
         known = 0
         keys: list[tuple[str, str]] = []
         for key in stage.rows("SELECT owner, id FROM threads"):
             keys.append(key)
             if len(keys) == DEFAULT_BATCH:
-                known += len(await self._moves.threads(keys))
+                known += len(await self._rows.threads(keys))
                 keys = []
-        known += len(await self._moves.threads(keys)) if keys else 0
+        known += len(await self._rows.threads(keys)) if keys else 0
         if known:
             say(f"{counted(known, 'thread')} of these are there already; what they lack would go behind.")
 
-    async def _apply(self, stage: Stage, move: str) -> int:
-        order = self._order
-        plan, blobs = stage.plan.hexdigest(), self._blobs(stage)
-        if order.again:
-            await self._moves.restart(move)
-        state = await self._moves.begin(
-            move, kind=order.kind, source=order.path.name, plan=plan, units=stage.units
-        )
+    async def _apply(
+        self, stage: Stage, move: str, state: MoveState | None, reading: Reading, clock: Clock
+    ) -> int:
+        order, blobs = self._order, self._blobs(stage)
+        if state is None:
+            named = {"kind": order.kind, "source": order.path.name, "content": self._content}
+            state = await self._moves.begin(move, reading, **named)
+        state = await resumed(stage, self._moves, state, reading, naive=clock.naive, again=order.again)
         if state.position:
             say(f"Going on behind {state.position:,} of {counted(stage.units, 'record')}.")
         try:
-            return await self._written(stage, move, state, blobs)
+            return await self._written(stage, state, blobs)
         except StatementFailed as error:
             say(
                 f"The database refused to go on: {error}. Once that is put right, run this again: it goes on."
             )
             return FAILED
 
-    async def _written(self, stage: Stage, move: str, state: MoveState, blobs: Blobs | None) -> int:
+    async def _written(self, stage: Stage, state: MoveState, blobs: Blobs | None) -> int:
+        move, moves, rows = state.id, self._moves, self._rows
+        before = await moves.batches(move)
+        if mended := await Mender(stage, moves, rows, move, blobs).mend(before):
+            say(f"{counted(mended, 'record')} that had not arrived before {_are(mended)} written now.")
         with Progress("write", stage.units, " records") as progress:
-            await Writer(stage, self._moves, move, blobs).write(
+            await Writer(stage, moves, move, blobs).write(
                 state.position, size=self._order.batch, progress=progress
             )
+        arrived = Arrived(await moves.batches(move))
         with Progress("verify", stage.units, " records") as progress:
-            verdict = await Verifier(stage, self._store, self._moves, blobs).verify(progress)
+            verdict = await Verifier(stage, self._store, rows, arrived, blobs).verify(progress)
         return await self._finish(stage, move, verdict)
 
     def _blobs(self, stage: Stage) -> Blobs | None:
@@ -263,10 +303,18 @@ class _Move:
             f"New: {counted(new[0], 'thread')}, {counted(new[1], 'item')}, {counted(new[2], 'attachment')}."
             f" Read back and compared: {verdict.threads:,}, {verdict.items:,}, {verdict.attachments:,}."
         )
-        if verdict.missing:
+        report = _lists(self._order)[1]
+        if verdict.lost:
             say(
-                f"Not there any more: {counted(verdict.missing, 'record')}, with all that was in them. Were"
-                f" they not deleted meanwhile, --again brings them in. Each is in {_lists(self._order)[1]}"
+                f"Attention: {counted(verdict.lost, 'record')}, with all that belongs to them, did not"
+                " arrive, though the database did not refuse them. Look for triggers and rules on the tables chat_…,"
+                f" then run this again: it writes them. Each is in {report}"
+            )
+            return FAILED
+        if verdict.gone:
+            say(
+                f"Deleted since: {counted(verdict.gone, 'record')}, with all that belonged to them. They were"
+                f" here, and stay deleted; --again would bring them back. Each is in {report}"
             )
         rejected = stage.one("SELECT count(*) FROM rejects")
         digest = verdict.digest.hexdigest()
@@ -275,20 +323,28 @@ class _Move:
             say(f"Everything is there as it was read; digest {digest[:12]}….")
         if rejected:
             say(f"{counted(rejected, 'record')} could not be placed, see above.")
-        # Whether its owner deleted it, or it was never there, only a person can tell.
-        return DONE_WITH_REJECTS if rejected or verdict.missing else DONE
+        return DONE_WITH_REJECTS if rejected or verdict.gone else DONE
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _move_id(digest: str, rule: OwnerRule) -> str:
     return hashlib.sha256(f"{digest} {rule.digest}".encode()).hexdigest()
 
 
-def _was_done(state: MoveState) -> int:
+def _was_done(state: MoveState, order: Order) -> int:
     say(
         f"This was brought in on {state.finished_at:%Y-%m-%d %H:%M} UTC already, with"
         f" {counted(state.threads, 'thread')} and {counted(state.items, 'item')}. Nothing to do."
         " To bring back what was deleted since: --again"
     )
+    if state.zone not in (None, str(order.zone)):
+        say(
+            f"Times without a zone were read as {state.zone} then, and stay so: --timezone {order.zone}"
+            " changes nothing."
+        )
     if state.rejected:
         say(f"{counted(state.rejected, 'record')} could not be placed then.")
         return DONE_WITH_REJECTS

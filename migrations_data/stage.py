@@ -5,6 +5,7 @@ leaves nothing behind.
 """
 
 import hashlib
+import itertools
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -29,7 +30,7 @@ CREATE TABLE threads (n INTEGER PRIMARY KEY, line INTEGER, owner TEXT, id TEXT, 
   payload TEXT, metadata TEXT, created INTEGER, active INTEGER, left_out INTEGER DEFAULT 0,
   UNIQUE (owner, id));
 CREATE TABLE items (n INTEGER PRIMARY KEY, thread INTEGER, line INTEGER, raw INTEGER, id TEXT, type TEXT,
-  created INTEGER, feedback TEXT, payload TEXT, left_out INTEGER DEFAULT 0);
+  created INTEGER, feedback TEXT, payload TEXT, turn TEXT, left_out INTEGER DEFAULT 0);
 CREATE TABLE files (n INTEGER PRIMARY KEY, line INTEGER, raw INTEGER, owner TEXT, id TEXT, thread_id TEXT,
   item_id TEXT, created INTEGER, size INTEGER, payload TEXT, left_out INTEGER DEFAULT 0, UNIQUE (owner, id));
 CREATE TABLE taken_ids (thread INTEGER, id TEXT, PRIMARY KEY (thread, id)) WITHOUT ROWID;
@@ -95,6 +96,8 @@ class ItemUnit(NamedTuple):
     created: int
     feedback: str | None
     payload: str
+    turn: str | None = None
+    """What it is part of, in an export that says so."""
 
 
 class FileUnit(NamedTuple):
@@ -135,7 +138,8 @@ class PlanDigest:
 
     def item(self, unit: ItemUnit) -> None:
         """Add an item; its thread follows."""
-        self._add(unit[3:])
+        # Without a turn as before there were any: what an older release began has the same plan.
+        self._add(unit[3:] if unit.turn is not None else unit[3:-1])
 
     def thread(self, unit: ThreadUnit) -> None:
         """Add a thread behind its items."""
@@ -333,9 +337,9 @@ class Stage:
         """Stage items to be written, each with its number as read and whether its payload is another."""
         for unit, raw, changed in rows:
             self.db.execute(
-                "INSERT INTO items (n, thread, line, raw, id, type, created, feedback, payload)"
-                " VALUES (?,?,?,?,?,?,?,?,?)",
-                (*unit[:3], raw, *unit[3:7], unit.payload if changed else None),
+                "INSERT INTO items (n, thread, line, raw, id, type, created, feedback, payload, turn)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?)",
+                (*unit[:3], raw, *unit[3:7], unit.payload if changed else None, unit.turn),
             )
             self.plan.item(unit)
 
@@ -353,10 +357,16 @@ class Stage:
         taken = self.db.execute("INSERT OR IGNORE INTO taken_ids VALUES (?, ?)", (thread, item_id))
         return bool(taken.rowcount)
 
-    def threads(self, after: int, until: int) -> list[ThreadUnit]:
-        """Return the threads to be written that have a number in a range, exclusive and inclusive."""
+    def threads(self, after: int, until: int, *, every: bool = False) -> list[ThreadUnit]:
+        """Return the threads to be written that have a number in a range, exclusive and inclusive.
+
+        Without those left out, unless `every` one is asked for; so do the next two.
+        """
         rows = self.rows(
-            "SELECT * FROM threads WHERE n > ? AND n <= ? AND NOT left_out ORDER BY n", after, until
+            "SELECT * FROM threads WHERE n > ? AND n <= ? AND (? OR NOT left_out) ORDER BY n",
+            after,
+            until,
+            every,
         )
         return [ThreadUnit(*row[:-1]) for row in rows]
 
@@ -368,14 +378,15 @@ class Stage:
             for row in self.rows("SELECT * FROM threads WHERE n = ?", n)
         ]
 
-    def items(self, after: int, until: int) -> Iterator[ItemUnit]:
+    def items(self, after: int, until: int, *, every: bool = False) -> Iterator[ItemUnit]:
         """Yield items to be written that have a number in a range, exclusive and inclusive."""
         rows = self.rows(
-            "SELECT n, thread, i.line, id, type, created, feedback, coalesce(payload, text)"
+            "SELECT n, thread, i.line, id, type, created, feedback, coalesce(payload, text), turn"
             " FROM items i LEFT JOIN raw_items r ON r.seq = i.raw"
-            " WHERE n > ? AND n <= ? AND NOT left_out ORDER BY n",
+            " WHERE n > ? AND n <= ? AND (? OR NOT left_out) ORDER BY n",
             after,
             until,
+            every,
         )
         return map(ItemUnit._make, rows)
 
@@ -384,15 +395,33 @@ class Stage:
         following = self.one("SELECT min(n) FROM threads WHERE n > ?", thread) or self.units + 1
         return (unit for unit in self.items(thread, following - 1) if unit.thread == thread)
 
-    def files(self, after: int, until: int) -> Iterator[FileUnit]:
-        """Yield attachments to be written that have a number in a range, but for those left out."""
+    def files(self, after: int, until: int, *, every: bool = False) -> Iterator[FileUnit]:
+        """Yield attachments to be written that have a number in a range, exclusive and inclusive."""
         rows = self.rows(
             "SELECT n, line, raw, owner, id, thread_id, item_id, created, size, payload FROM files"
-            " WHERE n > ? AND n <= ? AND NOT left_out ORDER BY n",
+            " WHERE n > ? AND n <= ? AND (? OR NOT left_out) ORDER BY n",
             after,
             until,
+            every,
         )
         return map(FileUnit._make, rows)
+
+    def digest(self, after: int, until: int) -> str:
+        """Return the digest of the units in a range, with their numbers, those left out included."""
+        digest = hashlib.sha256()
+        threads = ((unit.n, *unit[2:]) for unit in self.threads(after, until, every=True))
+        items = ((unit.n, unit.thread, *unit[3:]) for unit in self.items(after, until, every=True))
+        files = ((unit.n, *unit[3:]) for unit in self.files(after, until, every=True))
+        for values in itertools.chain(threads, items, files):
+            digest.update(("\0".join(map(str, values)) + "\1").encode())
+        return digest.hexdigest()
+
+    def item_before(self, unit: ItemUnit) -> tuple[int, str] | None:
+        """Return number and id of the item that stands before another in its thread."""
+        rows = self.rows(
+            "SELECT n, id FROM items WHERE n < ? AND thread = ? ORDER BY n DESC LIMIT 1", unit.n, unit.thread
+        )
+        return next(rows, None)
 
     def bytes_of(self, raw: int) -> bytes | None:
         """Return the bytes of an attachment, None when the source has none."""

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -12,13 +12,13 @@ from chatkit.types import ThreadItem
 
 from app.errors import RecordNotFound
 from app.files.blobs import Blobs
-from app.repositories.moves import MoveRepository
+from app.repositories.moved_back import MovedRows
 from app.stores import NeonChatKitStore
 from app.stores.codec import dump, kept, load_thread, whole_thread
+from migrations_data.arrived import Arrived
 from migrations_data.json_text import Decoder
 from migrations_data.progress import Progress
 from migrations_data.stage import FileUnit, ItemUnit, PlanDigest, Stage, ThreadUnit, micros
-from migrations_data.write import threads_in_order
 
 Columns = dict[tuple[str, str, str], asyncpg.Record]
 _THREADS_AT_ONCE = 50
@@ -40,7 +40,10 @@ class Verdict:
     threads: int = 0
     items: int = 0
     attachments: int = 0
-    missing: int = 0
+    gone: int = 0
+    """Records that were here and are not any more."""
+    lost: int = 0
+    """Records that have never been here, though the database took them without a word."""
     differing: int = 0
     digest: PlanDigest = field(default_factory=PlanDigest)
     """That of the plan, when everything is there and as it was written."""
@@ -50,20 +53,28 @@ class Verifier:
     """Compares the units of a stage with what the Store gives."""
 
     def __init__(
-        self, stage: Stage, store: NeonChatKitStore[Owner], moves: MoveRepository, blobs: Blobs | None
+        self,
+        stage: Stage,
+        store: NeonChatKitStore[Owner],
+        rows: MovedRows,
+        arrived: Arrived,
+        blobs: Blobs | None,
     ) -> None:
         self._stage = stage
         self._store = store
-        self._moves = moves
+        self._rows = rows
+        self._arrived = arrived
         self._blobs = blobs
         self._verdict = Verdict()
         self._decoder = Decoder()
+        self._gone: set[tuple[str, str]] = set()
+        """Owner and id of threads that were here and are not any more."""
 
     async def verify(self, progress: Progress) -> Verdict:
         """Read everything back; what is not as it was written is noted as rejected, or missing."""
-        for threads in threads_in_order(self._stage, _THREADS_AT_ONCE):
+        for threads in _threads_in_order(self._stage, _THREADS_AT_ONCE):
             keys = [(thread.owner, thread.id) for thread in threads]
-            rows = {(row[0], row[1]): row for row in await self._moves.threads(keys)}
+            rows = {(row[0], row[1]): row for row in await self._rows.threads(keys)}
             # For many short threads: one statement for the columns of their items, not one for each.
             heads = [(one, unit) for one in threads for unit in self._units(one)]
             columns = await self._columns(heads)
@@ -82,7 +93,7 @@ class Verifier:
         return itertools.islice(self._stage.items_of(thread.n), _PAGE)
 
     async def _columns(self, units: list[tuple[ThreadUnit, ItemUnit]]) -> Columns:
-        rows = await self._moves.items([(thread.owner, thread.id, unit.id) for thread, unit in units])
+        rows = await self._rows.items([(thread.owner, thread.id, unit.id) for thread, unit in units])
         return {(row[0], row[1], row[2]): row for row in rows}
 
     async def _thread(self, unit: ThreadUnit, row: asyncpg.Record | None, columns: Columns) -> PlanDigest:
@@ -94,7 +105,8 @@ class Verifier:
         except NotFoundError:
             row = None
         if row is None:
-            self._miss(unit.line, unit.id, "thread")
+            if self._miss(unit.n in self._arrived, unit.line, unit.id, "thread"):
+                self._gone.add((unit.owner, unit.id))
             return digest
         self._verdict.threads += 1
         created, active = micros(row[6]), min(micros(row[7]), unit.active)
@@ -118,13 +130,15 @@ class Verifier:
                 row = columns.get((thread.owner, thread.id, unit.id))
                 item = None if row is None else await walk.seek(unit.id)
                 if row is None or item is None:
-                    self._miss(unit.line, unit.id, "item")
+                    self._miss(unit.n in self._arrived, unit.line, unit.id, "item")
                     continue
                 self._verdict.items += 1
                 stored = kept(item)
                 text = stored.text if stored else ""
                 created = micros(row[5])
-                found = ItemUnit(unit.n, unit.thread, unit.line, row[2], row[3], created, row[4], text)
+                found = ItemUnit(
+                    unit.n, unit.thread, unit.line, row[2], row[3], created, row[4], text, row[6]
+                )
                 digest.item(found)
                 differing = self._fields(unit, found)
                 if walk.was_passed:
@@ -143,11 +157,12 @@ class Verifier:
         context = Owner(unit.owner)
         try:
             loaded = await self._store.load_attachment(unit.id, context)
-            row = await self._moves.file(unit.owner, unit.id)
+            row = await self._rows.file(unit.owner, unit.id)
         except NotFoundError:
             row = None
         if row is None:
-            self._miss(unit.line, unit.id, "attachment")
+            was_here = unit.n in self._arrived or (unit.owner, unit.thread_id) in self._gone
+            self._miss(was_here, unit.line, unit.id, "attachment")
             return
         self._verdict.attachments += 1
         stored = kept(loaded)
@@ -174,11 +189,15 @@ class Verifier:
             return False
         return there.digest() == hashlib.sha256(content).digest()
 
-    def _miss(self, line: int, record_id: str, what: str) -> None:
-        self._verdict.missing += 1
-        self._stage.problem(
-            line, record_id, f"the {what} is not there any more: deleted since it was written"
-        )
+    def _miss(self, was_here: bool, line: int, record_id: str, what: str) -> bool:
+        if was_here:
+            self._verdict.gone += 1
+            problem = f"the {what} is not there any more: deleted since it was written, and stays deleted"
+        else:
+            self._verdict.lost += 1
+            problem = f"the {what} did not arrive, though the database did not refuse it"
+        self._stage.problem(line, record_id, problem)
+        return was_here
 
     def _compared(self, line: int, record_id: str, what: str, differing: list[str], payload: str) -> None:
         if differing:
@@ -221,3 +240,19 @@ class _Walk:
                 self._thread_id, self._after, _PAGE, "asc", self._context
             )
             self._page, self._after, self._ended = iter(page.data), page.after, not page.has_more
+
+
+def _threads_in_order(stage: Stage, size: int) -> Iterable[list[ThreadUnit]]:
+    """Yield the threads of a stage, some at a time."""
+    after = 0
+    while True:
+        numbers = [
+            n
+            for (n,) in stage.rows(
+                "SELECT n FROM threads WHERE n > ? AND NOT left_out ORDER BY n LIMIT ?", after, size
+            )
+        ]
+        if not numbers:
+            return
+        yield stage.threads_numbered(numbers)
+        after = numbers[-1]

@@ -5,7 +5,7 @@ from sqlalchemy import column, select, table
 from app.database.database import Database
 from app.database.statement import Statement
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """The revisions under alembic/versions, oldest first. One that is not listed is a newer release's."""
 
 _REVISION = Statement("schema.revision", select(column("version_num")).select_from(table("alembic_version")))

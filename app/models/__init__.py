@@ -3,7 +3,7 @@
 from app.models.attachment import Attachment, FileRemoval
 from app.models.base import MAX_ID_BYTES, Base
 from app.models.claim import Claim
-from app.models.data_move import DataMove
+from app.models.data_move import DataMove, DataMoveBatch
 from app.models.item import ThreadItem
 from app.models.keyed_request import KeyedRequest
 from app.models.secret import Secret
@@ -15,6 +15,7 @@ __all__ = [
     "Base",
     "Claim",
     "DataMove",
+    "DataMoveBatch",
     "FileRemoval",
     "KeyedRequest",
     "Secret",

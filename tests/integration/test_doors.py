@@ -43,7 +43,7 @@ TABLES = (
 # In the background or once: not part of what a request costs.
 FOR_NOBODY = (DUE, FORGET, DELETE_ORPHANS, DELETE_STRAYS, KEEP, PRUNE, RENEW, PROVE, STAMPS)
 SAID = "what Alice said"
-OWN_TABLES = {"alembic_version", "chat_secrets", "chat_data_moves"}
+OWN_TABLES = {"alembic_version", "chat_secrets", "chat_data_moves", "chat_data_move_batches"}
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ async def test_nothing_is_lost_on_the_way_out_and_back(
     async with house(database_url, chat_files_url=files) as opened:
         assert await exported(opened.alice) == before
         # Another's import of the same file is another's copy.
-        assert await move(path, database_url, user="demo-bob", apply=True) == DONE
+        assert await move(path, database_url, user="demo-bob", another_owner=True) == DONE
         theirs = await exported(opened.bob)
         assert theirs.replace(b"demo-bob", b"demo-alice") == before
         assert await exported(opened.alice) == before

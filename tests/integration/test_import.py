@@ -19,7 +19,8 @@ from app.cli import main
 from app.database import create_engine
 from app.database.failures import StatementFailed
 from app.files.blobs import Blobs, new_file_key
-from app.repositories.moves import MovedBatch, MoveRepository
+from app.repositories.moved import MovedBatch
+from app.repositories.moves import MoveRepository
 from app.stores import NeonChatKitStore
 from migrations_data.run import DONE, DONE_WITH_REJECTS, FAILED
 from tests.support.moves import export, lines_of, move, refusal, rows_of, stored
@@ -408,10 +409,10 @@ async def test_what_the_database_does_not_take_is_rejected_alone(
 ) -> None:
     write = MoveRepository.write
 
-    async def picky(self: MoveRepository, move: str, batch: MovedBatch) -> Any:
+    async def picky(self: MoveRepository, move: str, plan: str, batch: MovedBatch) -> Any:
         if any(item.id == "msg_2" for item in batch.items):
             raise StatementFailed("moves.write", ValueError())
-        return await write(self, move, batch)
+        return await write(self, move, plan, batch)
 
     monkeypatch.setattr(MoveRepository, "write", picky)
     path = sample("by_id.json")
@@ -427,10 +428,10 @@ async def test_verification_sees_what_is_not_as_it_was_written(
 ) -> None:
     write = MoveRepository.write
 
-    async def careless(self: MoveRepository, move: str, batch: MovedBatch) -> Any:
+    async def careless(self: MoveRepository, move: str, plan: str, batch: MovedBatch) -> Any:
         items = [replace(item, payload=item.payload.replace("Jacobian", "lease")) for item in batch.items]
         threads = [replace(thread, title="Other") for thread in batch.threads]
-        return await write(self, move, replace(batch, items=items[::-1], threads=threads))
+        return await write(self, move, plan, replace(batch, items=items[::-1], threads=threads))
 
     monkeypatch.setattr(MoveRepository, "write", careless)
     path = sample("by_id.json")
@@ -440,21 +441,23 @@ async def test_verification_sees_what_is_not_as_it_was_written(
     assert "Everything is there" not in capsys.readouterr().out
 
 
-async def test_what_verification_misses_is_told_and_brought_in_again_when_asked_for(
-    url: str, sample: Any, monkeypatch: pytest.MonkeyPatch
+async def test_what_never_arrived_is_told_loudly_and_written_by_the_next_run(
+    url: str, sample: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write = MoveRepository.write
 
-    async def forgetful(self: MoveRepository, move: str, batch: MovedBatch) -> Any:
-        return await write(self, move, MovedBatch(batch.after, batch.until, batch.threads))
+    async def forgetful(self: MoveRepository, move: str, plan: str, batch: MovedBatch) -> Any:
+        return await write(self, move, plan, replace(batch, items=()))
 
     path = sample("by_id.json")
     with monkeypatch.context() as patched:
         patched.setattr(MoveRepository, "write", forgetful)
-        assert await move(path, url, user="alice") == DONE_WITH_REJECTS
+        assert await move(path, url, user="alice") == FAILED
+    assert "2 records, with all that belongs to them, did not arrive" in capsys.readouterr().out
     assert {one["id"] for one in beside(path, "report")} >= {"msg_1", "msg_2"}
-    assert await move(path, url, user="alice", again=True) == DONE
-    assert len((await stored(url, "alice"))["thr_a1b2c3d4"][1]) == 2
+    assert await move(path, url, user="alice") == DONE
+    assert "2 records that had not arrived before are written now" in capsys.readouterr().out
+    assert [item["id"] for item in (await stored(url, "alice"))["thr_a1b2c3d4"][1]] == ["msg_1", "msg_2"]
 
 
 async def test_the_status_of_moves_is_told(url: str, sample: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,8 @@ import pytest_asyncio
 
 from app.cli import main
 from app.database import create_engine
-from app.repositories.moves import MovedBatch, MoveRepository
+from app.repositories.moved import MovedBatch
+from app.repositories.moves import MoveRepository
 from app.stores import NeonChatKitStore
 from migrations_data.backup import back_up
 from migrations_data.run import DONE, DONE_WITH_REJECTS, FAILED
@@ -202,11 +203,11 @@ async def test_a_thread_deleted_between_two_batches_is_not_brought_back_by_half(
     path, write = put(tmp_path, conversation(4)), MoveRepository.write
     calls: list[MovedBatch] = []
 
-    async def slow(self: MoveRepository, ledger: str, batch: MovedBatch) -> Any:
+    async def slow(self: MoveRepository, ledger: str, plan: str, batch: MovedBatch) -> Any:
         if len(calls) == 1:
             await store.delete_thread("t1", Owner("alice"))
         calls.append(batch)
-        return await write(self, ledger, batch)
+        return await write(self, ledger, plan, batch)
 
     monkeypatch.setattr(MoveRepository, "write", slow)
     assert await move(path, url, user="alice", batch=3) == DONE_WITH_REJECTS

@@ -27,7 +27,7 @@ from app.database.schema import REVISIONS, schema_is_current
 from app.database.urls import parse_database_url
 
 TABLES = {f"chat_{name}" for name in ("threads", "thread_items", "attachments", "file_removals")}
-TABLES |= {"chat_claims", "chat_secrets", "chat_data_moves"}
+TABLES |= {"chat_claims", "chat_secrets", "chat_data_moves", "chat_data_move_batches"}
 DEPLOY_LOCK = 0x636861746B6974
 
 
