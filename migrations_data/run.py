@@ -307,8 +307,8 @@ class _Move:
         if verdict.lost:
             say(
                 f"Attention: {counted(verdict.lost, 'record')}, with all that belongs to them, did not"
-                " arrive, though the database did not refuse them. Look for triggers and rules on the tables chat_…,"
-                f" then run this again: it writes them. Each is in {report}"
+                " arrive, though the database did not refuse them. Look for triggers and rules on the tables"
+                f" chat_…, then run this again: it writes them. Each is in {report}"
             )
             return FAILED
         if verdict.gone:

@@ -4,14 +4,16 @@ import argparse
 import asyncio
 from collections.abc import Callable
 
-from app.commands.parts import add_apply, add_user, in_words, open_data
-from app.repositories.owners import OwnerRepository
+from app.commands.parts import NOTHING_THERE, add_apply, add_user, in_words, open_data, say_nothing_there
+from app.repositories.owners import Holdings, OwnerRepository
 
 
 def add(commands: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command."""
     command = commands(
-        "erase", help="delete all that one owner has, files included; counts only, unless --apply"
+        "erase",
+        help="delete all that one owner has, files included; counts only, unless --apply; exit status 3 when"
+        " this owner has nothing here",
     )
     add_user(command)
     add_apply(command)
@@ -20,11 +22,16 @@ def add(commands: Callable[..., argparse.ArgumentParser]) -> None:
 
 async def _erase(options: argparse.Namespace) -> int:
     async with open_data() as data:
-        owner = OwnerRepository(data.database, options.user.user_id)
-        if not options.apply:
-            print(f"There are {in_words(await owner.held())}. Nothing was deleted; --apply deletes it all.")
-            return 0
-        print(f"Deleted: {in_words(await owner.erase())}.", flush=True)
-        if data.has_files:
-            print(f"Files removed: {await data.sweep():,}, all that nobody needs.")
+        owner = OwnerRepository(data.database, options.user.user_id, data.announcer)
+        if options.apply:
+            found = await owner.erase()
+            print(f"Deleted: {in_words(found)}.", flush=True)
+            if data.has_files:
+                print(f"Files removed: {await data.sweep():,}, all that nobody needs.")
+        else:
+            found = await owner.held()
+            print(f"There are {in_words(found)}. Nothing was deleted; --apply deletes it all.")
+    if found == Holdings():
+        say_nothing_there(options.user)
+        return NOTHING_THERE
     return 0

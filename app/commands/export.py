@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from app.commands.parts import add_user, open_data
+from app.commands.parts import NOTHING_THERE, add_user, open_data, say_nothing_there
 from app.export.formats import FORMATS
 from app.export.gathering import Gathered, Gatherer
 
@@ -19,7 +19,8 @@ def add(commands: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command."""
     command = commands(
         "export",
-        help="write all that one owner has into one file; exit status 1 when a file's bytes are missing",
+        help="write all that one owner has into one file; exit status 1 when a file's bytes are missing, 3"
+        " when this owner has nothing here, and no file is written",
     )
     add_user(command)
     command.add_argument("--format", choices=FORMATS, default="json", help="default: json, which holds all")
@@ -31,6 +32,10 @@ async def _export(options: argparse.Namespace) -> int:
     async with open_data() as data:
         gathered = await Gatherer(data.store, data.blobs).gather(options.user, owner=options.user.user_id)
     try:
+        if gathered.is_empty:
+            # Not an empty file: a mistyped owner would look saved, or replace what was saved before.
+            say_nothing_there(options.user)
+            return NOTHING_THERE
         with _target(options.output) as file:
             async for piece in FORMATS[options.format].pieces(gathered):
                 file.write(piece)

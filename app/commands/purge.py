@@ -32,7 +32,7 @@ def add(commands: Callable[..., argparse.ArgumentParser]) -> None:
 async def _purge(options: argparse.Namespace) -> int:
     async with open_data() as data:
         purge = Purge(
-            RetentionRepository(data.database),
+            RetentionRepository(data.database, data.announcer),
             older_than=options.older_than,
             anonymous_only=options.anonymous_only,
             apply=options.apply,

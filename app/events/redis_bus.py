@@ -5,7 +5,6 @@ NOTIFY makes PostgreSQL commit one transaction after the other. This does not.
 
 import asyncio
 import logging
-from contextlib import suppress
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
@@ -82,12 +81,19 @@ class RedisBus(Announcer):
     async def include(self, hub: Hub, owner: str) -> None:
         """Return at once: everybody is heard."""
 
-    async def aclose(self) -> None:
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether something could not be published so far."""
+        return self._is_down or self._missed or not self._queue.empty()
+
+    async def aclose(self, patience_seconds: float = _LAST_WORDS_SECONDS) -> None:
         """Publish what there is, unless that takes long, and hang up."""
         if self._publishing is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WORDS_SECONDS):
+            try:
+                async with asyncio.timeout(patience_seconds):
                     await self._queue.join()
+            except TimeoutError:
+                self._missed = True
             self._publishing.cancel()
             await asyncio.wait([self._publishing])
         await self._client.aclose()

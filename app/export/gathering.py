@@ -38,6 +38,8 @@ class Gathered:
         self.attachments = Lines()
         self.places: dict[str, Place] = {}
         """By attachment id; a file that never arrived, or whose bytes were lost, has none."""
+        self.is_empty = True
+        """Whether there is no record at all of this owner."""
         self.lost = 0
         """How many files should have bytes, but the file store does not have them."""
         self._bytes = Box()
@@ -54,6 +56,8 @@ class Gathered:
 
     async def add(self, copies: Copies) -> None:
         """Take records in, bytes excepted."""
+        if copies.threads or copies.items or copies.attachments:
+            self.is_empty = False
         await self.threads.write(map(thread_line, copies.threads))
         await self.items.write(map(item_line, copies.items))
         await self.attachments.write(map(attachment_line, copies.attachments))

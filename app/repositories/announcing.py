@@ -50,6 +50,8 @@ class Announcer:
         for name in ("owner", "visitor"):
             if name in values:
                 self.tell(values[name], "resync")
+        for owner in values.get("distinct_owners", ()):
+            self.tell(owner, "resync")
 
 
 SILENT = Announcer()

@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from app.database import Database, Statement
 from app.models import Attachment, Claim, KeyedRequest, Thread, ThreadItem
+from app.repositories.announcing import SILENT, Announcer, announced, kind_is
 from app.repositories.files import attachments_gone
 from app.repositories.owners import LONGEST_ANSWER, Holdings, count_of
 
@@ -66,9 +67,9 @@ def _look(*, until: bool) -> Select[*tuple[Any, ...]]:
 
 def _chosen(*, lock: bool) -> CTE:
     """Return those of the given threads that are still old; with `lock` without those in use."""
-    given = func.unnest(_OWNERS, bindparam("ids", type_=ARRAY(Text)))
-    keys = given.table_valued("owner", "id", name="given").render_derived()
-    found = select(Thread.user_id, Thread.id).where(
+    given = func.unnest(_OWNERS, bindparam("ids", type_=ARRAY(Text)), bindparam("notes", type_=ARRAY(Text)))
+    keys = given.table_valued("owner", "id", "note", name="given").render_derived()
+    found = select(Thread.user_id, Thread.id, cast(keys.c.note, Text).label("note")).where(
         Thread.user_id == cast(keys.c.owner, Text),
         Thread.id == cast(keys.c.id, Text),
         # Looked at again under the lock: a thread that got a message meanwhile is not old any more.
@@ -113,10 +114,23 @@ def _purge() -> Select[*tuple[Any, ...]]:
     threads = (
         delete(Thread)
         .where(tuple_(Thread.user_id, Thread.id).in_(select(chosen.c.user_id, chosen.c.id)))
-        .returning(_ONE)
+        .returning(Thread.user_id, Thread.id)
         .cte("threads")
     )
-    return select(count_of(threads), count_of(counted), count_of(gone), count_of(asked)).add_cte(removals)
+    told = (
+        select(
+            threads.c.user_id,
+            threads.c.id,
+            announced(kind_is("thread.deleted"), threads.c.id, to=chosen.c.note).label("announced"),
+        )
+        .join_from(threads, chosen, tuple_(*threads.c) == tuple_(chosen.c.user_id, chosen.c.id))
+        .subquery("told")
+    )
+    counts = (count_of(threads), count_of(counted), count_of(gone), count_of(asked))
+    # Counted, so that each is announced.
+    return select(
+        *counts, func.array_agg(told.c.user_id), func.array_agg(told.c.id), func.count(told.c.announced)
+    ).add_cte(removals)
 
 
 # Never one that an answer may still need, however short the time to keep is.
@@ -149,8 +163,9 @@ class RetentionRepository:
     deleted, when its answer was lost, is not counted.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, announcer: Announcer = SILENT) -> None:
         self._database = database
+        self._announcer = announcer
 
     async def cutoff(self, age: timedelta) -> datetime:
         """Return the time so long ago, by the clock that says when a thread was active."""
@@ -175,17 +190,20 @@ class RetentionRepository:
 
     async def count(self, threads: Sequence[ThreadKey], cutoff: datetime) -> Holdings:
         """Return how much goes with those of these threads that are older than the cutoff."""
-        rows = await self._database.read(COUNT, **_arrays(threads), cutoff=cutoff)
+        rows = await self._database.read(COUNT, **_arrays(threads, SILENT), cutoff=cutoff)
         return Holdings(*rows[0])
 
     async def purge(self, threads: Sequence[ThreadKey], cutoff: datetime) -> Holdings:
         """Delete those of these threads that are older than the cutoff and not in use, with all of theirs.
 
         The rows are locked for as long as this runs: give it some tens of threads. The bytes of
-        attachments are noted for removal.
+        attachments are noted for removal, and their owners' devices are told.
         """
-        rows = await self._database.write(PURGE, **_arrays(threads), cutoff=cutoff)
-        return Holdings(*rows[0])
+        rows = await self._database.write(PURGE, **_arrays(threads, self._announcer), cutoff=cutoff)
+        *counts, owners, ids, _ = rows[0]
+        for owner, thread_id in zip(owners or (), ids or (), strict=True):
+            self._announcer.tell(owner, "thread.deleted", thread_id)
+        return Holdings(*counts)
 
     async def count_claims(self, cutoff: datetime) -> int:
         """Return how many notes of a claim are older than the cutoff."""
@@ -198,10 +216,11 @@ class RetentionRepository:
         return int(rows[0][0])
 
 
-def _arrays(threads: Sequence[ThreadKey]) -> dict[str, list[str]]:
+def _arrays(threads: Sequence[ThreadKey], announcer: Announcer) -> dict[str, list[Any]]:
     owners = [thread.owner for thread in threads]
     return {
         "owners": owners,
         "distinct_owners": sorted(set(owners)),
         "ids": [thread.id for thread in threads],
+        "notes": [announcer.note(owner) for owner in owners],
     }

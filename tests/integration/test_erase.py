@@ -79,8 +79,11 @@ async def test_erase_counts_and_then_deletes_everything_of_one_owner(
         assert len(await opened.bob.threads()) == 2
 
         again = await run("erase", "--user", "demo-alice", "--apply", **environment)
-        assert again.status == 0
+        assert again.status == 3
         assert again.output.startswith(b"Deleted: 0 conversations, 0 items, 0 attachments,")
+        counted = await run("erase", "--user", "demo-alcie", **environment)
+        assert counted.status == 3
+        assert "there is nothing of 'demo-alcie' in this database" in counted.errors
 
 
 async def test_erase_says_what_is_wrong(database_url: str, empty_database_url: str, tmp_path: Path) -> None:

@@ -472,18 +472,35 @@ def names_in(folder: Path) -> list[str]:
 
 async def test_the_command_refuses_in_words(database_url: str, tmp_path: Path) -> None:
     environment = {"DATABASE_URL": database_url, "CHAT_FILES_URL": f"file:{tmp_path}"}
-    nothing = await run("export", "--user", "nobody", **environment)
-    assert nothing.status == 0
-    assert read_export(nothing.output) == Export("nobody", [], [], [])
     assert "1 to 255 bytes" in (await run("export", "--user", "", **environment)).errors
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "INSERT INTO chat_threads (user_id, id, status, payload, metadata)"
+        " VALUES ('u', 't', 'active', '{}', '{}')"
+    )
+    await connection.close()
     place = str(tmp_path / "missing" / "file")
-    refused = await run("export", "--user", "nobody", "--output", place, **environment)
+    refused = await run("export", "--user", "u", "--output", place, **environment)
     assert refused.status == 1
     assert "No such file or directory" in refused.errors
     environment["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/nothing"
     away = await run("export", "--user", "nobody", CHAT_DATABASE_RETRY_SECONDS="0.2", **environment)
     assert away.status == 1
     assert "cannot be reached" in away.errors
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+async def test_an_export_of_nobody_is_no_empty_file(database_url: str, tmp_path: Path, format_: str) -> None:
+    """`export && erase` with a mistyped owner ends before the second, and keeps what was saved before."""
+    environment = {"DATABASE_URL": database_url, "CHAT_FILES_URL": f"file:{tmp_path}"}
+    saved = tmp_path / "saved"
+    saved.write_text("what was saved before")
+    command = ("export", "--user", "typo", "--format", format_)
+    for more in ([], ["--output", str(saved)]):
+        nothing = await run(*command, *more, **environment)
+        assert (nothing.status, nothing.output) == (3, b"")
+        assert "there is nothing of 'typo' in this database" in nothing.errors
+    assert saved.read_text() == "what was saved before"
 
 
 FILL = """

@@ -85,7 +85,7 @@ async def interrupted(path: Path, url: str, monkeypatch: pytest.MonkeyPatch, **o
     with monkeypatch.context() as patch:
         patch.setattr(Verifier, "verify", killed)
         with pytest.raises(KeyboardInterrupt):
-            await move(path, url, **({"user": "alice"} | options))
+            await move(path, url, user="alice", **options)
 
 
 async def interrupted_early(path: Path, url: str, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
@@ -102,7 +102,7 @@ async def interrupted_early(path: Path, url: str, monkeypatch: pytest.MonkeyPatc
     with monkeypatch.context() as patch:
         patch.setattr(MoveRepository, "write", once)
         with pytest.raises(KeyboardInterrupt):
-            await move(path, url, **({"user": "alice", "batch": 4} | options))
+            await move(path, url, user="alice", batch=4, **options)
 
 
 def moved_on(path: Path) -> Path:

@@ -13,6 +13,7 @@ import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database import Database
+from app.repositories.announcing import SILENT
 from app.repositories.owners import Holdings
 from app.repositories.retention import COUNT, LOOK, LOOK_UNTIL, PURGE, RetentionRepository, ThreadKey, _arrays
 from app.retention import purge as purge_module
@@ -178,7 +179,7 @@ async def test_a_message_that_comes_while_its_thread_is_deleted_is_refused_and_l
     alice = opened.alice
     thread = await alice.create("going")
     await old(database, thread)
-    values = {**_arrays([ThreadKey("demo-alice", thread)]), "cutoff": await retention.cutoff(DAYS)}
+    values = {**_arrays([ThreadKey("demo-alice", thread)], SILENT), "cutoff": await retention.cutoff(DAYS)}
     async with database.transaction():
         assert (await database.fetch(PURGE.sql, *PURGE.arguments(values)))[0][0] == 1
         sending = asyncio.create_task(
@@ -274,7 +275,7 @@ async def test_no_step_reads_all_threads_or_items(database: Looking, statement: 
             await database.execute("ANALYZE")
         values = {"after_owner": "", "after_id": "", "until_owner": "visitor;", "limit_": 500}
         keys = await database.fetch("SELECT user_id, id FROM chat_threads ORDER BY 1, 2 LIMIT 50")
-        values |= _arrays([ThreadKey(*row) for row in keys])
+        values |= _arrays([ThreadKey(*row) for row in keys], SILENT)
         values["cutoff"] = await database.fetchval("SELECT now() - interval '90 days'")
         # The sixth time PostgreSQL may choose a plan for any values.
         transaction = database.transaction()
