@@ -86,9 +86,11 @@ class ItemCheck:
     def _own(self, thread: ThreadUnit, raw: RawItem, record: dict[str, Any]) -> _Row | None:
         line, text = raw.line, raw.text
         item_id, kind, feedback = record.get("id"), record.get("type"), record.get("feedback")
+        turn = record.get("turn")
         created = self._clock.read(record.get("created_at"))
         whole = isinstance(item_id, str) and is_storable(item_id) and isinstance(record.get("payload"), dict)
-        if not whole or created is None or not _is_text(kind) or feedback not in _FEEDBACK:
+        whole = whole and feedback in _FEEDBACK and (turn is None or _is_id(turn))
+        if not whole or created is None or not _is_text(kind):
             self._stage.reject(line, str(item_id), "the export's record is not whole", text)
             return None
         if not self._stage.take_id(thread.n, str(item_id)):
@@ -99,7 +101,7 @@ class ItemCheck:
         payload = parts["payload"]
         n = self._stage.next_unit()
         return _Row(
-            ItemUnit(n, thread.n, line, str(item_id), kind, created, feedback, payload), raw.seq, True
+            ItemUnit(n, thread.n, line, str(item_id), kind, created, feedback, payload, turn), raw.seq, True
         )
 
     def _legacy(self, thread: ThreadUnit, raw: RawItem, record: dict[str, Any], before: int) -> _Row | None:
@@ -245,6 +247,10 @@ def _text(value: object) -> str | None:
 
 def _is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and without_surrogates(value) is None
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and is_storable(value)
 
 
 def _unstorable(payload: str) -> str | None:

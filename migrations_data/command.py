@@ -18,8 +18,9 @@ from app.settings import MigrationSettings
 from migrations_data.errors import MoveRefused
 from migrations_data.fetch_schema import fetch_schema
 from migrations_data.owners import owner_rule
+from migrations_data.preconditions import check_schema
 from migrations_data.reports import counted, say
-from migrations_data.run import DEFAULT_BATCH, DONE, FAILED, Order, check_schema, run
+from migrations_data.run import DEFAULT_BATCH, DONE, FAILED, Order, run
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from app.database import Database, create_engine
 from app.database.failures import StatementFailed
-from app.database.schema import schema_is_current
-from app.errors import StoreUnavailable
 from app.files.blobs import Blobs
 from app.repositories.moved_back import MovedRows
 from app.repositories.moves import MoveRepository, MoveState, Reading
@@ -23,10 +21,11 @@ from migrations_data.errors import MoveRefused, SourceBroken
 from migrations_data.going_on import READER, hindrance, resumed
 from migrations_data.mend import Mender
 from migrations_data.owners import OwnerRule, owner_rule
+from migrations_data.preconditions import check_kind, check_lists, check_schema, names_owner
 from migrations_data.progress import Progress
-from migrations_data.read_json import EXPORT_FORMAT, read_json
+from migrations_data.read_json import read_json
 from migrations_data.read_sqlite import is_sqlite, read_sqlite
-from migrations_data.reports import counted, is_foreign, say, say_what_was_found, write_lists
+from migrations_data.reports import counted, say, say_what_was_found, write_lists
 from migrations_data.stage import Stage, micros
 from migrations_data.times import Clock
 from migrations_data.verify import Owner, Verdict, Verifier
@@ -36,8 +35,6 @@ DONE, FAILED, DONE_WITH_REJECTS = 0, 1, 3
 DEFAULT_BATCH = 1000
 _RETRY_SECONDS = 60.0
 _CONNECTIONS = 5
-_HEAD_BYTES = 4096
-_PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +57,16 @@ class Order:
     another_owner: bool = False
     """Whether to write what was brought in before for others."""
 
+    @property
+    def rejects_path(self) -> Path:
+        """Where the rejects go."""
+        return self.rejects or self.path.with_name(f"{self.path.name}.rejects.jsonl")
+
+    @property
+    def report_path(self) -> Path:
+        """Where everything is listed that was put right, or is not as it was written."""
+        return self.path.with_name(f"{self.path.name}.report.jsonl")
+
 
 async def run(order: Order) -> int:
     """Carry out a move; return the exit status of its command.
@@ -69,9 +76,9 @@ async def run(order: Order) -> int:
     """
     if not order.path.is_file():
         raise MoveRefused(f"There is no file {order.path}.")
-    _check_kind(order.path)
-    _check_lists(order)
-    if not _names_owner(order.path):
+    check_kind(order.path)
+    check_lists(order.path, order.rejects_path, order.report_path, apply=order.apply)
+    if not names_owner(order.path):
         _rule(order, None)
     engine = create_engine(order.database_url, pool_size=_CONNECTIONS)
     try:
@@ -81,55 +88,6 @@ async def run(order: Order) -> int:
         return await _Move(order, database, store).run()
     finally:
         await engine.dispose()
-
-
-async def check_schema(database: Database) -> None:
-    """Raise MoveRefused unless the database has this release's schema."""
-    try:
-        current = await schema_is_current(database)
-    except StatementFailed:
-        current = False
-    except StoreUnavailable:
-        raise MoveRefused(
-            "The database cannot be reached. `chatkit-neon doctor` says what is wrong."
-        ) from None
-    if not current:
-        raise MoveRefused("The database does not have this release's schema. First run: alembic upgrade head")
-
-
-def _check_kind(path: Path) -> None:
-    """Raise MoveRefused for a file that has to be unpacked."""
-    with path.open("rb") as file:
-        begins = file.read(max(map(len, _PACKED)))
-    for magic, name in _PACKED.items():
-        if begins.startswith(magic):
-            raise MoveRefused(f"{path.name} is compressed ({name}). Unpack it, then import what is in it.")
-
-
-def _lists(order: Order) -> tuple[Path, Path]:
-    """Return where the rejects and the problems of a source are listed."""
-    path = order.path
-    rejects = order.rejects or path.with_name(f"{path.name}.rejects.jsonl")
-    return rejects, path.with_name(f"{path.name}.report.jsonl")
-
-
-def _check_lists(order: Order) -> None:
-    """Raise MoveRefused when a list would take the place of something else."""
-    rejects, report = _lists(order)
-    if rejects.resolve() in (order.path.resolve(), report.resolve()):
-        raise MoveRefused(f"Rejects cannot go into {rejects.name}. Name another file: --rejects")
-    for path in (rejects, report):
-        if is_foreign(path):
-            words = f"{path} is there and is no list of this command's. Move it away, or name another."
-            if order.apply:
-                raise MoveRefused(words)
-            say(f"Note: {words}")
-
-
-def _names_owner(path: Path) -> bool:
-    """Tell whether a file may be an export of ours, which says itself whose it is."""
-    with path.open("rb") as file:
-        return f'"{EXPORT_FORMAT}"'.encode() in file.read(_HEAD_BYTES)
 
 
 def _rule(order: Order, of_source: str | None) -> OwnerRule:
@@ -160,16 +118,19 @@ class _Move:
 
     async def _staged(self, stage: Stage) -> int:
         order = self._order
-        if not _names_owner(self._path):
-            state = await self._moves.load(_move_id(self._content, _rule(order, None)))
+        move = None
+        if not names_owner(self._path):
+            move = _move_id(self._content, _rule(order, None))
+            state = await self._looked_up(move)
             if state is not None and self._is_done(state):
                 return _was_done(state, order)
         broken = self._read(stage)
         rule = _rule(order, stage.owner)
-        move = _move_id(self._content, rule)
-        state = await self._moves.load(move)
-        if state is not None and self._is_done(state):
-            return _was_done(state, order)
+        if move is None:
+            move = _move_id(self._content, rule)
+            state = await self._looked_up(move)
+            if state is not None and self._is_done(state):
+                return _was_done(state, order)
         as_of = (state and state.read_as_of) or datetime.fromtimestamp(self._path.stat().st_mtime, UTC)
         clock = self._check(stage, rule, as_of)
         say_what_was_found(stage, broken)
@@ -180,7 +141,6 @@ class _Move:
             say("Nothing is written, because the file is not whole. To take what is whole: --partial")
             return FAILED
         reading = Reading(stage.plan.hexdigest(), stage.units, str(order.zone), as_of, READER)
-        await self._look_for_others(move)
         if not order.apply:
             await self._say_what_is_there(stage, state, reading, clock)
             say("Nothing is written: this was a dry run. To write: --apply")
@@ -191,11 +151,16 @@ class _Move:
         """Tell whether a move is finished, and not to be done again."""
         return state.finished_at is not None and not self._order.again
 
+    async def _looked_up(self, move: str) -> MoveState | None:
+        """Return how far a move is. Raises MoveRefused for a new one that may be a mistake."""
+        state = await self._moves.load(move)
+        if state is None and not self._order.another_owner:
+            await self._look_for_others(move)
+        return state
+
     async def _look_for_others(self, move: str) -> None:
-        """Raise MoveRefused when the same file was brought in for others, unless that is wanted."""
+        """Raise MoveRefused when the same file was brought in for others; a dry run only says so."""
         others = await self._moves.others(move, self._content)
-        if not others or self._order.another_owner:
-            return
         for other in others:
             counts = f"{counted(other.threads, 'thread')}, {counted(other.items, 'item')}"
             say(
@@ -206,9 +171,10 @@ class _Move:
             "If that was a mistake, erase it there: chatkit-neon erase. To bring the file in for this owner"
             " as well: --another-owner"
         )
-        if self._order.apply:
+        if others and self._order.apply:
             raise MoveRefused(f"Nothing is written. {words}")
-        say(f"With --apply it is refused. {words}")
+        if others:
+            say(f"With --apply it is refused. {words}")
 
     def _read(self, stage: Stage) -> SourceBroken | None:
         with Progress("read", self._path.stat().st_size, "B") as progress:
@@ -225,7 +191,7 @@ class _Move:
         return clock
 
     def _write_lists(self, stage: Stage, *, quiet: bool = False) -> None:
-        rejects, report = _lists(self._order)
+        rejects, report = self._order.rejects_path, self._order.report_path
         write_lists(stage, rejects=rejects, report=report, clear=self._order.apply)
         if quiet:
             return
@@ -303,7 +269,7 @@ class _Move:
             f"New: {counted(new[0], 'thread')}, {counted(new[1], 'item')}, {counted(new[2], 'attachment')}."
             f" Read back and compared: {verdict.threads:,}, {verdict.items:,}, {verdict.attachments:,}."
         )
-        report = _lists(self._order)[1]
+        report = self._order.report_path
         if verdict.lost:
             say(
                 f"Attention: {counted(verdict.lost, 'record')}, with all that belongs to them, did not"

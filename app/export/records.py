@@ -24,11 +24,12 @@ def thread_line(thread: ThreadCopy) -> str:
 
 
 def item_line(item: ItemCopy) -> str:
-    """Return an item's record."""
+    """Return an item's record; what it is part of, when that was noted."""
+    turn = "" if item.turn is None else f'"turn": {text(item.turn)}, '
     return (
         f'{{"thread_id": {text(item.thread_id)}, "id": {text(item.id)},'
         f' "created_at": {_time(item.created_at)}, "feedback": {text(item.feedback)},'
-        f' "type": {text(item.type)}, "payload": {_stored(item.payload)}}}'
+        f' "type": {text(item.type)}, {turn}"payload": {_stored(item.payload)}}}'
     )
 
 

@@ -9,7 +9,7 @@ from migrations_data.run import DONE
 from tests.contract.samples import samples
 from tests.integration.test_export import exported, tell, upload
 from tests.support.moves import move
-from tests.support.server import House, house
+from tests.support.server import House, house, user_input
 
 
 async def filled(opened: House) -> None:
@@ -49,3 +49,30 @@ async def test_nothing_is_lost_on_the_way_out_and_back(
         theirs = await exported(opened.bob)
         assert theirs.replace(b"demo-bob", b"demo-alice") == before
         assert await exported(opened.alice) == before
+
+
+async def test_a_repeat_after_it_all_came_back_doubles_no_message_and_shows_the_answer(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keyed requests stay behind; ids made of owner and key, and what each item is part of, do not."""
+    monkeypatch.setenv("CHAT_FILES_URL", f"file:{tmp_path / 'files'}")
+    async with house(database_url) as opened:
+        alice = opened.alice
+        first = await alice.once("first", "threads.create", input=user_input("Hello"))
+        thread_id = first.thread_id
+        await alice.once("second", "threads.add_user_message", thread_id=thread_id, input=user_input("More"))
+        before, said = await exported(alice), await alice.items(thread_id)
+        assert (await alice.http.delete("/chat/me")).status_code == 200
+    path = tmp_path / "alice.json"
+    path.write_bytes(before)
+    assert await move(path, database_url, user="demo-alice") == DONE
+    async with house(database_url) as opened:
+        alice = opened.alice
+        again = await alice.once("first", "threads.create", input=user_input("Hello"))
+        assert [item["id"] for item in again.items] == [said[0]["id"], said[1]["id"]]
+        more = await alice.once(
+            "second", "threads.add_user_message", thread_id=thread_id, input=user_input("More")
+        )
+        assert [item["id"] for item in more.items] == [said[2]["id"], said[3]["id"]]
+        assert await alice.items(thread_id) == said
+        assert await exported(alice) == before
