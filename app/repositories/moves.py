@@ -20,7 +20,6 @@ from sqlalchemy import (
     func,
     literal_column,
     null,
-    or_,
     select,
     update,
 )
@@ -119,7 +118,7 @@ OTHERS = Statement(
     .where(
         DataMove.content == bindparam("content", type_=Text),
         DataMove.id != _MOVE,
-        or_(DataMove.position > _ZERO, DataMove.finished_at.is_not(None)),
+        DataMove.position > _ZERO,
     )
     .order_by(DataMove.started_at),
 )

@@ -74,7 +74,7 @@ async def test_any_store_written_in_any_way_comes_over_whole(
 ) -> None:
     owner = Owner()
     path = in_file(tmp_path, dumped(some, variant))
-    assert await move(path, url, user=owner.user_id) == DONE
+    assert await move(path, url, user=owner.user_id, another_owner=True) == DONE
     found = await stored(url, owner.user_id)
     assert found.keys() == {thread.id for thread, _ in some}
     for conversation in some:
@@ -93,7 +93,10 @@ async def test_items_without_an_id_of_their_own_are_kept_and_found_again(
     for _, items in some:
         for item, item_id in zip(items, ids, strict=False):
             item.id = item_id
-    assert await move(in_file(tmp_path, dumped(some, Variant())), url, user=owner.user_id) == DONE
+    assert (
+        await move(in_file(tmp_path, dumped(some, Variant())), url, user=owner.user_id, another_owner=True)
+        == DONE
+    )
     found = await stored(url, owner.user_id)
     for thread, items in some:
         _, of = found[thread.id]
@@ -102,7 +105,7 @@ async def test_items_without_an_id_of_their_own_are_kept_and_found_again(
         assert exact([{**item, "id": ""} for item in of]) == exact(whole)
     # Another file, written another way, with the same in it.
     again = in_file(tmp_path, dumped(some, Variant("list", indent=2, ascii=False)))
-    assert await move(again, url, user=owner.user_id) == DONE
+    assert await move(again, url, user=owner.user_id, another_owner=True) == DONE
     assert await stored(url, owner.user_id) == found
 
 
@@ -111,7 +114,7 @@ async def test_every_sample_of_every_type_is_read_back_equal(url: str, tmp_path:
     thread = ThreadMetadata(id="thr_all", created_at=samples("thr_all")[0].created_at)
     items: list[ThreadItem] = [*samples("thr_all"), *template_items("thr_all")]
     path = in_file(tmp_path, dumped([(thread, items)], Variant()))
-    assert await move(path, url, user=owner.user_id) == DONE
+    assert await move(path, url, user=owner.user_id, another_owner=True) == DONE
     engine = create_engine(url)
     store: NeonChatKitStore[Owner] = NeonChatKitStore(engine)
     for item in items:
