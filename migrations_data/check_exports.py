@@ -4,7 +4,7 @@ from migrations_data.json_text import object_of
 from migrations_data.stage import Stage
 
 OF_THREAD = frozenset({"id", "created_at", "active_at", "title", "status", "payload", "metadata"})
-OF_ITEM = frozenset({"thread_id", "id", "created_at", "feedback", "type", "payload"})
+OF_ITEM = frozenset({"thread_id", "id", "created_at", "feedback", "type", "turn", "payload"})
 OF_FILE = frozenset({"id", "thread_id", "item_id", "created_at", "size", "payload"})
 
 

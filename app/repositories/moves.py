@@ -240,9 +240,9 @@ class MoveRepository:
         """Write the units of a batch and move the ledger on, all or nothing; return how many were new.
 
         What is there stays as it is, but for bytes that an attachment lacks; items that a known thread
-        lacks go behind those it has. The ledger keeps which units are here afterwards. None, and nothing is written, when the move does
-        not stand where the batch begins, or has another plan: this very call was sent twice, or
-        another process moves the same.
+        lacks go behind those it has. The ledger keeps which units are here afterwards. None, and nothing
+        is written, when the move does not stand where the batch begins, or has another plan: this very
+        call was sent twice, or another process moves the same.
         """
         return await self._put(WRITE, batch, move=move, plan=plan, after=batch.after, digest=batch.digest)
 
