@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from migrations_data.errors import MoveRefused
-from migrations_data.json_text import Decoder, dumps, members
+from migrations_data.json_text import Decoder, dumps
+from migrations_data.owners import OwnerRule
 from migrations_data.progress import Progress
+from migrations_data.read_columns import with_columns
 from migrations_data.read_items import ItemReader
 from migrations_data.stage import Stage
 from migrations_data.wrapped import unwrap, without_items
 
 _MAGIC = b"SQLite format 3\0"
+# What a column says is not put into the record where the place that it gets says it.
+_PLACES = {"threads": ("user_id",), "items": ("user_id", "thread_id"), "attachments": ("user_id",)}
 _WRAPPERS = {"threads": "thread", "items": "item", "attachments": "attachment"}
 
 
@@ -47,8 +51,12 @@ def _read(database: sqlite3.Connection, stage: Stage, progress: Progress) -> Non
     users = _threads(database, tables["threads"], stage)
     for row, text in _rows(database, "items", tables["items"], stage):
         thread = _text(row, "thread_id")
-        if thread in users and _text(row, "user_id") not in users[thread]:
+        user = _text(row, "user_id")
+        if thread in users and user not in users[thread]:
             stage.reject(row["number"], thread, "several threads have the id of its thread", text)
+        elif user is not None and user not in (_first_user(stage, thread) or {user}):
+            # The sample's own store shows a user's items to that user only.
+            stage.reject(row["number"], thread, "it is another user's than its thread", text)
         else:
             stage.add_item(thread, row["number"], text)
         progress.at(row["number"])
@@ -81,9 +89,9 @@ def _thread(stage: Stage, key: str, user: str | None, number: int, text: str) ->
     """Stage a thread and the items in it; False when another one has its id."""
     text, items = without_items(text) if '"items"' in text else (text, [])
     nested = ItemReader(stage).nested(items, number, key)
-    given = json.loads(members(text).get("id", "null"))
     beside = dumps({} if user is None else {"user_id": user})
-    taken = stage.add_thread(key, number, text, beside, own_id=None if given is None else str(given))
+    own_id = OwnerRule.own_name(Decoder().at(text, 0)[0])
+    taken = stage.add_thread(key, number, text, beside, own_id=own_id)
     for item in nested:
         if taken:
             stage.add_item(key, number, item, nested=True)
@@ -92,7 +100,7 @@ def _thread(stage: Stage, key: str, user: str | None, number: int, text: str) ->
     return taken
 
 
-def _first_user(stage: Stage, key: str) -> set[str]:
+def _first_user(stage: Stage, key: str | None) -> set[str]:
     beside = stage.one("SELECT min(beside) FROM raw_threads WHERE key = ?", key)
     return set(json.loads(beside or "{}").values())
 
@@ -126,7 +134,8 @@ def _rows(
             stage.reject(row["number"], _text(row, "id"), f"its data is no JSON: {error}", str(data))
             continue
         if isinstance(parsed.value, dict):
-            yield row, _unwrapped(row, parsed.value, parsed.text, _WRAPPERS[table], stage)
+            text = _unwrapped(row, parsed.value, parsed.text, _WRAPPERS[table], stage)
+            yield row, with_columns(row, text, _PLACES[table], stage)
         else:
             stage.reject(row["number"], _text(row, "id"), "it is no object", parsed.text)
 

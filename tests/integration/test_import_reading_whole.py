@@ -59,6 +59,39 @@ async def test_records_of_a_database_keep_what_stands_around_and_in_them(url: st
     assert json.loads(note["more"]) == {"type": "else"}
 
 
+async def test_columns_of_a_database_that_a_record_lacks_are_put_into_it(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    bare = {name: value for name, value in said("m1", "t1", "x").items() if name not in ("id", "created_at")}
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE threads (id, user_id, created_at, data, title, metadata, size)")
+        db.execute("CREATE TABLE items (id, thread_id, user_id, created_at, data, liked, type)")
+        data = json.dumps({"id": "t1"})
+        metadata = '{"topic": "tea"}'
+        db.execute("INSERT INTO threads VALUES ('t1', 'alice', ?, ?, 'Tea', ?, 9e999)", (T, data, metadata))
+        db.execute(
+            "INSERT INTO items VALUES ('m1', 't1', 'alice', ?, ?, 1.5, 'other')", (T, json.dumps(bare))
+        )
+    assert await move(path, url, kind="import-sqlite", user_from="user_id") == DONE
+    found, (item,) = (await stored(url, "alice"))["t1"]
+    assert (found["title"], found["metadata"], found["size"]) == ("Tea", {"topic": "tea"}, "inf")
+    assert (item["id"], item["created_at"], item["liked"]) == ("m1", T, 1.5)
+    assert [one["more"] for one in notes(path)] == ['"other"']
+
+
+async def test_an_item_of_another_user_than_its_thread_is_shown_to_nobody(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE threads (id, user_id, created_at, data)")
+        db.execute("CREATE TABLE items (id, thread_id, user_id, created_at, data)")
+        db.execute("INSERT INTO threads VALUES ('t1', 'alice', ?, ?)", (T, json.dumps(thread("t1"))))
+        for who in ("alice", "bob"):
+            data = json.dumps(said(who, "t1", f"of {who}"))
+            db.execute("INSERT INTO items VALUES (?, 't1', ?, ?, ?)", (who, who, T, data))
+    assert await move(path, url, kind="import-sqlite", user_from="user_id") == DONE_WITH_REJECTS
+    assert texts(await stored(url, "alice"), "t1") == ["of alice"]
+    assert json.loads(rejects(path)[0]["record"])["id"] == "bob"
+
+
 @pytest.mark.parametrize("given", ["yesterday at noon", 1e300, {"at": 1}, [], True])
 async def test_a_time_that_cannot_be_read_stays_beside_the_one_that_it_got(
     url: str, tmp_path: Path, given: Any
