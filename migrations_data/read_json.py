@@ -169,10 +169,14 @@ class _Reader:
         elif self._stage.kind == "own" or key is None:
             self._stage.add_item(_key(content.get("thread_id")), value.line, value.text)
         elif is_item(content):
-            # An object of items by their ids.
+            # One of items by their ids; if it names no thread, the only one of that whose name it has.
             thread = _key(content.get("thread_id"))
-            text = self._items_of.with_id(key, value.text, value.line)
-            self._items_of.stage_compact(key if thread is None else thread, value.line, text)
+            named = (
+                self._items_of.with_id(key, value.text, value.line)
+                if thread not in (None, key)
+                else value.text
+            )
+            self._items_of.stage_compact(key if thread is None else thread, value.line, named)
         else:
             for text in self._items_of.texts(value.text, value.line, key) or ():
                 self._items_of.stage_compact(key, value.line, text)

@@ -134,6 +134,17 @@ async def test_an_item_under_a_name_that_has_no_id_gets_this_name(url: str, tmp_
     assert "elsewhere" in json.dumps(notes(path))
 
 
+@pytest.mark.parametrize("more", [{}, {"thread_id": "t1"}])
+async def test_the_only_item_of_a_thread_may_stand_under_its_name(
+    url: str, tmp_path: Path, more: dict[str, str]
+) -> None:
+    item = {"type": "end_of_turn", "created_at": T, **more}
+    path = put(tmp_path, {"threads": [thread("t1")], "items": {"t1": item}})
+    assert await move(path, url, user="alice") == DONE
+    (found,) = (await stored(url, "alice"))["t1"][1]
+    assert found["id"] != "t1"
+
+
 async def test_what_a_page_of_items_says_beside_them_is_told(url: str, tmp_path: Path) -> None:
     page = {"data": [said("m1", "t1", "x")], "has_more": True, "after": "m1"}
     for items, of in (({"t1": page}, {}), ({}, {"items": page})):
