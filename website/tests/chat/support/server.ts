@@ -45,6 +45,8 @@ export interface Arrived {
 export class FakeServer {
   readonly threads: Thread[] = [];
   readonly arrived: Arrived[] = [];
+  /** Passwords by e-mail address. */
+  readonly accounts = new Map<string, string>();
   /** The paths of all requests, those included that got lost. */
   readonly asked: string[] = [];
   /** Decides of each request but those for health. */
@@ -128,7 +130,7 @@ export class FakeServer {
     const headers = new Headers(init.headers);
     const body = typeof init.body === "string" ? init.body : "";
     if (path === "/chat/policy") return this.#policy();
-    if (path === "/api/auth/get-session") return refusal(404, "not_found", "Nothing here.");
+    if (path.startsWith("/api/auth/")) return this.#accounts(path.slice("/api/auth/".length), body, cookies);
     if (path === "/demo/sign-in")
       return json({ token: tokenOf(`demo-${JSON.parse(body).user}`), expires_in: 900 });
     const owner = this.#owner(headers, cookies);
@@ -141,6 +143,30 @@ export class FakeServer {
     if (path === "/chat/events") return this.#events(owner, init.signal ?? null);
     if (path === "/chat/claim") return this.#claim(owner, cookies);
     return this.#ofThread(path, method, owner, init.signal ?? null);
+  }
+
+  /** As Better Auth does it; not there without accounts. */
+  #accounts(path: string, body: string, cookies: Map<string, string>): Response {
+    if (this.accounts.size === 0) return refusal(404, "not_found", "Nothing here.");
+    const user = (email: string) => ({ user: { id: `id-${email}`, email } });
+    const signedIn = cookies.get("signed-in");
+    if (path === "get-session") return json(signedIn === undefined ? null : user(signedIn));
+    if (path === "token") {
+      return signedIn === undefined
+        ? new Response("{}", { status: 401 })
+        : json({ token: tokenOf(`id-${signedIn}`) });
+    }
+    if (path === "sign-out") {
+      cookies.delete("signed-in");
+      return json({ success: true });
+    }
+    const { email, password } = JSON.parse(body);
+    if (this.accounts.get(email) !== password) {
+      const refused = { code: "INVALID_EMAIL_OR_PASSWORD", message: "Invalid email or password" };
+      return new Response(JSON.stringify(refused), { status: 401 });
+    }
+    cookies.set("signed-in", email);
+    return json(user(email));
   }
 
   #policy(): Response {
