@@ -47,8 +47,10 @@ export class Turn {
   #taken = false;
   #begun = false;
   #failure: Failure | null = null;
-  /** What an attempt has shown; the next one shows it anew, or something else. */
+  /** What this attempt has shown. */
   #shown = new Set<string>();
+  /** What earlier ones have; this one shows it anew, or something else. */
+  readonly #earlier = new Set<string>();
 
   constructor(
     private readonly tools: TurnTools,
@@ -87,22 +89,22 @@ export class Turn {
   }
 
   async #attempt(signal: AbortSignal): Promise<void> {
-    const before = this.#shown;
+    for (const id of this.#shown) this.#earlier.add(id);
     this.#shown = new Set();
     this.#failure = null;
     const whole = await this.tools.api.turn(this.asking.body, this.asking.key, signal, (event) => {
-      this.#see(event, before);
+      this.#see(event);
       this.tools.changed();
     });
     if (!whole) throw new Failure("The connection to the server was lost.", "network");
     // Refused after the stream began: nothing was stored.
     if (!this.#taken && this.#failure !== null) throw this.#failure;
-    this.#forget(before);
+    this.#forget();
     // A message that is taken and deleted since is not in the stream any more.
     this.#take(null);
   }
 
-  #see(event: WireEvent, before: Set<string>): void {
+  #see(event: WireEvent): void {
     const item = itemOf(event.item);
     // A message is taken when it comes back as an item; what is no message, with the first event.
     if (this.asking.begins !== undefined) this.#take(null);
@@ -114,7 +116,7 @@ export class Turn {
     this.#begun = true;
     const isMessage = item?.type === "user_message";
     if (item !== null && !isMessage) {
-      this.#forget(before);
+      this.#forget();
       this.#shown.add(item.id);
     }
     if (isMessage && event.type === "thread.item.done") this.#take(item.id);
@@ -128,8 +130,8 @@ export class Turn {
   }
 
   /** Another attempt may have begun its answer anew: what the one before showed is not stored. */
-  #forget(before: Set<string>): void {
-    for (const id of before) if (!this.#shown.has(id)) this.conversation.transcript.remove(id);
-    before.clear();
+  #forget(): void {
+    for (const id of this.#earlier) if (!this.#shown.has(id)) this.conversation.transcript.remove(id);
+    this.#earlier.clear();
   }
 }

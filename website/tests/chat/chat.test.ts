@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Chat, Entry } from "../../src/chat/contract";
 import { Browser, type Tab } from "./support/browser";
-import { FakeServer } from "./support/server";
+import { FakeServer, type Fault } from "./support/server";
 import { VirtualTime } from "./support/time";
 
 let time: VirtualTime;
@@ -356,6 +356,19 @@ describe("an answer", () => {
     server.fault = ({ path }) => (path === "/chatkit" && cuts-- > 0 ? { cutAfter: 900 - cuts * 200 } : null);
     await tab.chat.send("One two three four");
     await time.until("it is whole", () => settled(tab)() && shown(tab.chat).length === 2);
+    expect(shown(tab.chat)).toEqual(["sent: One two three four", "whole: One two three four"]);
+  });
+
+  it("whose writer died is there once, as the next one wrote it", async () => {
+    const tab = await alice();
+    server.diesWhileAnswering = true;
+    const faults: Fault[] = [{ cutAfter: 800 }, "lost", "lost"];
+    server.fault = ({ path }) => (path === "/chatkit" ? (faults.shift() ?? null) : null);
+    const seen = new Set<string>();
+    tab.chat.subscribe(() => seen.add(shown(tab.chat).join("; ")));
+    await tab.chat.send("One two three four");
+    await time.until("it is whole", () => settled(tab)() && faults.length === 0);
+    expect([...seen]).toContain("sent: One two three four; writing: One ");
     expect(shown(tab.chat)).toEqual(["sent: One two three four", "whole: One two three four"]);
   });
 

@@ -56,6 +56,8 @@ export class FakeServer {
   ready = true;
   anonymous = "memory";
   longest = 1_000;
+  /** Whether an answer that was cut is begun anew by another process. */
+  diesWhileAnswering = false;
   /** Holds answers after their first word. */
   hold: Promise<void> | null = null;
   answer: (text: string) => string[] = (text) => text.split(/(?<= )/);
@@ -315,6 +317,7 @@ export class FakeServer {
   #replay({ thread, message }: Keyed, type: string, fault: Fault | null): Response {
     const at = thread.items.indexOf(message);
     const answer = at >= 0 ? thread.items[at + 1] : undefined;
+    if (answer !== undefined && this.diesWhileAnswering) answer.id = `msg_${++this.#ids}`;
     const events = [
       ...(at >= 0 ? this.#begun(thread, message, type) : this.#begun(thread, message, type).slice(0, 1)),
       ...(answer ? [data({ type: "thread.item.done", item: answer })] : []),
@@ -467,11 +470,14 @@ export function tokenOf(subject: string): string {
 function streamOf(text: string, fault: Fault | null): Response {
   const whole = bytes(text);
   const cut = fault !== null && typeof fault === "object" && "cutAfter" in fault ? fault.cutAfter : null;
+  let read = false;
   const body = new ReadableStream<Uint8Array>({
-    start: (controller) => {
-      controller.enqueue(cut === null ? whole : whole.slice(0, cut % whole.length));
-      if (cut === null) controller.close();
+    // What arrived is read before the failure is: an error takes away what is still in the queue.
+    pull: (controller) => {
+      if (!read) controller.enqueue(cut === null ? whole : whole.slice(0, Math.max(1, cut % whole.length)));
+      else if (cut === null) controller.close();
       else controller.error(new TypeError("network error"));
+      read = true;
     },
   });
   return new Response(body, { headers: { "Content-Type": "text/event-stream" } });
