@@ -61,6 +61,15 @@ test("Enter sends, also while an answer is written; Shift+Enter does not", async
   expect(message().value).toBe("");
 });
 
+test("the focus stays where one types when a message is sent by its button", () => {
+  drawPanel(fakeChat());
+  fireEvent.change(message(), { target: { value: "one" } });
+  const send = screen.getByRole("button", { name: "Send message" });
+  send.focus();
+  fireEvent.click(send);
+  expect(document.activeElement).toBe(message());
+});
+
 test("a message that cannot be written down is not lost: it is back in the field", async () => {
   const chat = fakeChat();
   chat.failNext("send", "The disk is full.");

@@ -15,13 +15,15 @@ export function Composer(): ReactNode {
   const closed = useChatState((state) => state.open.closed);
   const mayChat = useChatState(({ person }) => person.kind !== "visitor" || person.mayChat);
   const scrollToBottom = useThreadViewport((viewport) => viewport.scrollToBottom);
+  const sent = () => {
+    scrollToBottom({ behavior: "instant" });
+    // The button that was pressed has nothing to send any more, and cannot keep the focus.
+    place.current?.focus();
+  };
   if (!mayChat) return null;
   if (closed !== null) return <p className={styles.closed}>{closed}</p>;
   return (
-    <ComposerPrimitive.Root
-      className={styles.composer}
-      onSubmit={() => scrollToBottom({ behavior: "instant" })}
-    >
+    <ComposerPrimitive.Root className={styles.composer} onSubmit={sent}>
       <ComposerPrimitive.Input
         ref={place}
         className={styles.input}
