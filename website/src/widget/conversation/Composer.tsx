@@ -35,7 +35,12 @@ export function Composer(): ReactNode {
         addAttachmentOnPaste={false}
       />
       <StopButton />
-      <ComposerPrimitive.Send className={styles.send} aria-label="Send message" title="Send message">
+      <ComposerPrimitive.Send
+        onClick={sent}
+        className={styles.send}
+        aria-label="Send message"
+        title="Send message"
+      >
         <Icon name="send" />
       </ComposerPrimitive.Send>
     </ComposerPrimitive.Root>
