@@ -148,6 +148,17 @@ test("what is typed before it is known who types is kept when that is known", ()
   expect(message().value).toBe("early");
 });
 
+test("a draft of an earlier page is not lost to what is typed before it is known who types", () => {
+  const first = drawPanel(fakeChat({ person: VISITOR }));
+  fireEvent.change(message(), { target: { value: "earlier" } });
+  first.unmount();
+  const chat = fakeChat({ person: { kind: "unknown" } });
+  drawPanel(chat);
+  fireEvent.change(message(), { target: { value: "later" } });
+  act(() => chat.set({ person: VISITOR }));
+  expect(message().value).toBe("earlier\n\nlater");
+});
+
 test("axe finds nothing in any view", async () => {
   const entries = [said("1", "Why?"), answered("2", "So:\n\n```sh\nmake\n```\n\n| a |\n|---|\n| b |")];
   const chat = fakeChat({ threads: LIST, person: VISITOR, open: { ...NEW_THREAD, entries, hasOlder: true } });

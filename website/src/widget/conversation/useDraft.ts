@@ -1,7 +1,7 @@
 import { useAui, useAuiState } from "@assistant-ui/react";
 import { useEffect, useRef } from "react";
 import { useChatState } from "../parts/ChatContext";
-import { draftKey, loadDraft, saveDraft } from "./drafts";
+import { addToDraft, draftKey, loadDraft, saveDraft, type TextPlace } from "./drafts";
 
 /** Keeps what is being typed, over reloads and changes of the conversation. */
 export function useDraft(): void {
@@ -22,11 +22,18 @@ export function useDraft(): void {
     if (before.key === null || isSameDraft(before, key, open.key)) {
       // Typed before it was known who types, or where: it moves along.
       if (before.key !== null) saveDraft(before.key, "");
-      if (key !== null) text === "" ? composer.setText(loadDraft(key)) : saveDraft(key, text);
+      if (key !== null) bringTogether(composer, key, text);
     } else {
       composer.setText(key === null ? "" : loadDraft(key));
     }
   }, [composer, key, open.key, text]);
+}
+
+/** What was typed on an earlier page stands before what was typed on this one, until it was known whose that is. */
+function bringTogether(composer: TextPlace, key: string, text: string): void {
+  const earlier = loadDraft(key);
+  if (earlier === "") saveDraft(key, text);
+  else addToDraft(composer, earlier);
 }
 
 /** A conversation that got its id is the same, whoever else is not. */

@@ -50,7 +50,7 @@ function Waiting({ delivery, entryKey }: WaitingProps): ReactNode {
     <div className={styles.waiting}>
       <p>
         <Icon name="clock" size={14} /> Waiting
-        {nextTryAt === null ? " for its turn" : `, next try ${untilTime(nextTryAt, now)}`}
+        {waitingFor(delivery, now)}
         {problem && <span className={styles.why}> {problem.message}</span>}
       </p>
       <div className={styles.choices}>
@@ -61,6 +61,11 @@ function Waiting({ delivery, entryKey }: WaitingProps): ReactNode {
       </div>
     </div>
   );
+}
+
+function waitingFor({ nextTryAt, problem }: WaitingProps["delivery"], now: number): string {
+  if (nextTryAt !== null) return `, next try ${untilTime(nextTryAt, now)}`;
+  return problem === null ? " for its turn" : ".";
 }
 
 function TakeBack({ entryKey }: { readonly entryKey: string }): ReactNode {
