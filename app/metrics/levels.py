@@ -10,7 +10,7 @@ from app.metrics.processes import shared_folder
 # So old may be what another process tells of this one.
 _EVERY_SECONDS = 2.0
 
-_WHAT = {
+NAMES = {
     "chatkit_pool_in_use": "Database connections in use.",
     "chatkit_pool_idle": "Database connections open and not in use.",
     "chatkit_pool_waiting": "Statements that wait for a connection.",
@@ -27,7 +27,7 @@ class Levels:
         """Read the gauges off `sources`, one for each name that is known here."""
         self._read = [
             (Gauge(name, what, multiprocess_mode="livesum", registry=registry), sources[name])
-            for name, what in _WHAT.items()
+            for name, what in NAMES.items()
         ]
 
         self._task: asyncio.Task[None] | None = None
