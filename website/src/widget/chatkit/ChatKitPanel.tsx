@@ -1,5 +1,5 @@
 import { type ReactNode, useEffect, useRef, useState } from "react";
-import type { PanelProps } from "../dock/usePanelCode";
+import type { PanelProps } from "../dock/panelProps";
 import panel from "../panel/panel.module.css";
 import { useCoveredPage, usePhone } from "../panel/usePhone";
 import { Button } from "../parts/Button";

@@ -1,13 +1,6 @@
 import { type ComponentType, useEffect, useState } from "react";
 import type { ChatSettings } from "../settings";
-
-export interface PanelProps {
-  readonly open: boolean;
-  /** The person opened it; it was not just left open on the page before. */
-  readonly takesFocus: boolean;
-  readonly settings: ChatSettings;
-  readonly onClose: () => void;
-}
+import type { PanelProps } from "./panelProps";
 
 export interface PanelCode {
   readonly Panel: ComponentType<PanelProps> | null;

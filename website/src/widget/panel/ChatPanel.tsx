@@ -1,5 +1,5 @@
 import { type ReactNode, useState } from "react";
-import type { PanelProps } from "../dock/usePanelCode";
+import type { PanelProps } from "../dock/panelProps";
 import { ChatProvider } from "../parts/ChatContext";
 import { Panel } from "./Panel";
 import { startChat } from "./startChat";
