@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 
 from app.repositories.retention import PURGE
-from tests.support.events import device
+from tests.support.events import Device, device
 from tests.support.exports import run
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
-from tests.support.server import House, house
+from tests.support.server import Chat, House, house
 
 
 class Place(NamedTuple):
@@ -48,10 +48,18 @@ async def old(url: str, *threads: str) -> None:
     await connection.close()
 
 
+async def talked(who: Chat, listening: Device) -> str:
+    """Begin a conversation, and hear all of it; return its id."""
+    thread_id = await who.create("Hello")
+    answer = (await who.items(thread_id))[-1]
+    await listening.until("item.added", item_id=answer["id"])
+    return thread_id
+
+
 async def test_devices_see_that_all_was_erased(place: Place) -> None:
     alice, bob = place.opened.alice, place.opened.bob
-    await alice.create("Hello")
     async with device(alice) as listening, device(bob) as bobs:
+        await talked(alice, listening)
         assert (await run("erase", "--user", "demo-alice", **place.environment)).status == 0
         assert (await run("erase", "--user", "demo-alice", "--apply", **place.environment)).status == 0
         assert await listening.some(1) == [("resync",)]
@@ -65,9 +73,10 @@ async def test_devices_see_that_all_was_erased(place: Place) -> None:
 
 async def test_devices_see_what_was_purged(place: Place) -> None:
     alice, bob = place.opened.alice, place.opened.bob
-    gone, kept, bobs_thread = await alice.create("gone"), await alice.create("kept"), await bob.create("gone")
-    await old(place.environment["DATABASE_URL"], gone, bobs_thread)
     async with device(alice) as listening, device(bob) as bobs:
+        gone, kept = await talked(alice, listening), await talked(alice, listening)
+        bobs_thread = await talked(bob, bobs)
+        await old(place.environment["DATABASE_URL"], gone, bobs_thread)
         for apply in ([], ["--apply"]):
             purged = await run("purge", "--older-than", "90d", *apply, **place.environment)
             assert purged.status == 0, purged.errors
