@@ -159,13 +159,12 @@ export class Session {
   async takeBack(key: string): Promise<string> {
     const message = this.outbox.messages.find((other) => other.key === key);
     if (message === undefined) throw new Failure("This message is sent already.", "refused");
-    if (mayHaveArrived(message)) {
+    if (!(await this.outbox.withdraw(message))) {
       throw new Failure(
         "This message may have reached the server already. It is sent again by itself.",
         "refused",
       );
     }
-    await this.outbox.remove(message);
     return message.text;
   }
 

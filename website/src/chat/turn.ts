@@ -24,7 +24,7 @@ export interface Asking {
   taken(itemId: string | null): void;
   /** Called before the first event of its answer is shown. */
   begins?(): void;
-  /** Before each attempt. */
+  /** Before each attempt; there is none when the signal is aborted meanwhile. */
   trying(): Promise<void>;
   /** Between two attempts. */
   waiting(problem: Problem, nextTryAt: number | null): Promise<void>;
@@ -64,6 +64,7 @@ export class Turn {
       await connection.online(signal);
       if (signal.aborted) break;
       await this.asking.trying();
+      if (signal.aborted) break;
       try {
         await this.#attempt(signal);
         return { kind: "whole" };

@@ -284,6 +284,24 @@ describe("a message", () => {
     await expect(tab.chat.takeBack(entry?.key ?? "")).rejects.toMatchObject({ canRetry: false });
   });
 
+  it("that was taken back while it waited is not sent after all, and the next one is", async () => {
+    const tab = await alice();
+    const other = await opened();
+    server.reachable = false;
+    tab.chat.retry();
+    await time.until("it is offline", () => tab.chat.getState().connection.kind === "offline");
+    await tab.chat.send("Taken back");
+    await tab.chat.send("Taken back elsewhere");
+    await tab.chat.send("Meant");
+    const [first, second] = tab.chat.getState().open.entries;
+    expect(await tab.chat.takeBack(first?.key ?? "")).toBe("Taken back");
+    await time.until("the other tab shows what waits", () => other.chat.getState().waiting === 2);
+    expect(await other.chat.takeBack(second?.key ?? "")).toBe("Taken back elsewhere");
+    server.reachable = true;
+    await time.until("the rest is sent", settled(tab));
+    expect(server.threads.map((thread) => server.said(thread))).toEqual([["Meant"]]);
+  });
+
   it("typed offline begins a conversation that survives a reload, with all that follows", async () => {
     await alice();
     server.reachable = false;

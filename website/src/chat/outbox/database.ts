@@ -1,6 +1,6 @@
 import { type DBSchema, type IDBPDatabase, type IDBPTransaction, unwrap, wrap } from "idb";
 import type { Environment } from "../environment";
-import type { Draft, Unsent } from "./message";
+import { type Draft, mayHaveArrived, type Unsent } from "./message";
 import type { Shelf } from "./shelf";
 
 const VERSION = 1;
@@ -39,16 +39,27 @@ export class DatabaseShelf implements Shelf {
     });
   }
 
-  replace(message: Unsent): Promise<void> {
+  replace(message: Unsent): Promise<boolean> {
     return this.#write(async (writing) => {
       // Another tab may have removed it meanwhile; that is for good.
-      if (await isOwned(writing, message)) await writing.objectStore(STORE).put(message);
+      const isThere = await isOwned(writing, message);
+      if (isThere) await writing.objectStore(STORE).put(message);
+      return isThere;
     });
   }
 
   remove(message: Unsent): Promise<void> {
     return this.#write(async (writing) => {
       if (await isOwned(writing, message)) await writing.objectStore(STORE).delete(message.seq);
+    });
+  }
+
+  withdraw(message: Unsent): Promise<boolean> {
+    return this.#write(async (writing) => {
+      const stored = await writing.objectStore(STORE).get(message.seq);
+      if (stored?.owner !== message.owner || mayHaveArrived(stored)) return false;
+      await writing.objectStore(STORE).delete(message.seq);
+      return true;
     });
   }
 

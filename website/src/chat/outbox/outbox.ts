@@ -47,22 +47,34 @@ export class Outbox {
     });
   }
 
-  /** Changes a message; nothing happens when it is gone. */
-  update(message: Unsent, change: Partial<Unsent>): Promise<void> {
+  /** Changes a message. Resolves to false, and changes nothing, when it is gone: taken back, here or in another tab. */
+  update(message: Unsent, change: Partial<Unsent>): Promise<boolean> {
     return this.#inTurn(async () => {
       const now = this.messages.find((other) => other.key === message.key);
-      if (now === undefined) return;
+      if (now === undefined) return false;
       const next = { ...now, ...change };
       // Kept in memory all the same when it cannot be stored: then the next page tries anew, with the same key.
-      await this.#shelfOf(now).replace(next).catch(this.#troubled);
-      this.#show(this.messages.map((other) => (other.key === message.key ? next : other)));
+      const isThere = await this.#shelfOf(now).replace(next).catch(this.#troubled);
+      if (isThere === false) this.#hide(message);
+      else this.#show(this.messages.map((other) => (other.key === message.key ? next : other)));
+      return isThere !== false;
+    });
+  }
+
+  /** Removes a message that cannot have arrived. Resolves to whether it was removed: from then on nobody sends it. */
+  withdraw(message: Unsent): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const isRemoved = await this.#shelfOf(message).withdraw(message).catch(this.#troubled);
+      if (isRemoved !== false) this.#hide(message);
+      else await this.#look();
+      return isRemoved !== false;
     });
   }
 
   remove(message: Unsent): Promise<void> {
     return this.#inTurn(async () => {
       await this.#shelfOf(message).remove(message).catch(this.#troubled);
-      this.#show(this.messages.filter((other) => other.key !== message.key));
+      this.#hide(message);
     });
   }
 
@@ -125,6 +137,10 @@ export class Outbox {
     this.messages = messages;
     this.changed();
     this.told();
+  }
+
+  #hide(message: Unsent): void {
+    this.#show(this.messages.filter((other) => other.key !== message.key));
   }
 
   #shelves(): Shelf[] {

@@ -86,6 +86,7 @@ export class Sender {
       message.body ?? bodyOfMessage(isLocal(message.thread) ? conversation.id : message.thread, message.text);
     const leave = new AbortController();
     let confirmed = Promise.resolve();
+    let isGone = false;
     const turn = new Turn(tools, conversation, {
       body,
       key: message.key,
@@ -93,8 +94,16 @@ export class Sender {
         conversation.answers.add(leave);
         confirmed = this.#confirm(message, conversation, itemId);
       },
-      trying: () => outbox.update(message, { body, state: "sending", nextTryAt: null, problem: null }),
-      waiting: (problem, nextTryAt) => outbox.update(message, { state: "waiting", nextTryAt, problem }),
+      trying: async () => {
+        const sending = { body, state: "sending", nextTryAt: null, problem: null } as const;
+        const isThere = await outbox.update(message, sending);
+        // One that is taken is not in the outbox any more: it is only its answer that is asked for.
+        isGone = !isThere && !conversation.answers.has(leave);
+        if (isGone) leave.abort();
+      },
+      waiting: async (problem, nextTryAt) => {
+        await outbox.update(message, { state: "waiting", nextTryAt, problem });
+      },
     });
     // Who only follows an answer makes way: the same events would come twice.
     conversation.leave();
@@ -108,7 +117,7 @@ export class Sender {
       } else if (outcome.kind === "left") {
         await outbox.update(message, { state: "waiting", nextTryAt: null });
       }
-      return outcome.kind !== "left";
+      return isGone || outcome.kind !== "left";
     } finally {
       conversation.requests.delete(leave);
       conversation.answers.delete(leave);

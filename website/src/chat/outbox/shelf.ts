@@ -1,4 +1,4 @@
-import type { Draft, Unsent } from "./message";
+import { type Draft, mayHaveArrived, type Unsent } from "./message";
 
 /** Where unsent messages are. Each method is done as a whole or not at all. */
 export interface Shelf {
@@ -6,8 +6,11 @@ export interface Shelf {
   all(owner: string): Promise<Unsent[]>;
   /** `behind`: the number of the last message that is known, for shelves that do not number themselves. */
   add(draft: Draft, behind: number): Promise<Unsent>;
-  replace(message: Unsent): Promise<void>;
+  /** Resolves to whether it was still there, and the same owner's. */
+  replace(message: Unsent): Promise<boolean>;
   remove(message: Unsent): Promise<void>;
+  /** Removes a message unless it is gone or may have arrived by now. Resolves to whether it was removed. */
+  withdraw(message: Unsent): Promise<boolean>;
   /** Removes a message; what else waits in its conversation is from now on for the one with this id. */
   confirm(message: Unsent, threadId: string): Promise<void>;
   /** Makes all of one owner's another's. */
@@ -31,12 +34,19 @@ export class MemoryShelf implements Shelf {
     return message;
   }
 
-  async replace(message: Unsent): Promise<void> {
-    if (this.#messages.has(message.seq)) this.#messages.set(message.seq, message);
+  async replace(message: Unsent): Promise<boolean> {
+    const isHere = this.#messages.has(message.seq);
+    if (isHere) this.#messages.set(message.seq, message);
+    return isHere;
   }
 
   async remove(message: Unsent): Promise<void> {
     this.#messages.delete(message.seq);
+  }
+
+  async withdraw({ seq }: Unsent): Promise<boolean> {
+    const message = this.#messages.get(seq);
+    return message !== undefined && !mayHaveArrived(message) && this.#messages.delete(seq);
   }
 
   async confirm(message: Unsent, threadId: string): Promise<void> {
