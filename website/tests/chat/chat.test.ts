@@ -549,6 +549,21 @@ describe("conversations", () => {
     );
   });
 
+  it("are said to be still there when the server wants to be left alone for long", async () => {
+    const tab = await alice();
+    await tab.chat.send("Stays");
+    await time.until("it is answered", settled(tab));
+    server.fault = ({ path }) => (path === "/chatkit" ? { status: 429, retryAfter: 600 } : null);
+    const begun = time.now;
+    let failure: unknown = null;
+    tab.chat.deleteThread(tab.chat.getState().open.key).catch((problem: unknown) => {
+      failure = problem;
+    });
+    await time.until("it is said", () => failure !== null);
+    expect(failure).toMatchObject({ message: "Please wait.", canRetry: true });
+    expect(time.now - begun).toBeLessThan(60_000);
+  });
+
   it("remember what was thought of an answer", async () => {
     const tab = await alice();
     await tab.chat.send("Rate me");

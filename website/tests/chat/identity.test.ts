@@ -104,6 +104,17 @@ describe("refusals", () => {
     expect(failure.retryAfterMs).toBe(retryAfter === undefined ? null : Number(retryAfter) * 1000);
   });
 
+  it.each(["99999999999", "Fri, 31 Dec 9999 23:59:59 GMT", "-5", "soon", "1.5", ""])(
+    "that want to be left alone for %j are waited for, and not for ever",
+    async (retryAfter) => {
+      const headers = { "Retry-After": retryAfter };
+      const failure = await failureOf(new Response("", { status: 429, headers }), 0, () => null);
+      // Browsers run a timer at once that is set for longer than 24 days.
+      expect(failure.retryAfterMs ?? 0).toBeGreaterThanOrEqual(0);
+      expect(failure.retryAfterMs ?? 0).toBeLessThanOrEqual(15 * 60_000);
+    },
+  );
+
   it("of whatever stands before the server are in words, too", async () => {
     const failure = await failureOf(new Response("<html>Bad gateway</html>", { status: 502 }), 0, () => null);
     expect(failure).toMatchObject({ kind: "unavailable", canRetry: true });

@@ -24,6 +24,8 @@ const TURN_SILENCE_MS = 60_000;
 const EVENTS_SILENCE_MS = 40_000;
 const QUICK_TRIES = 3;
 const QUICK_DELAY_MS = 300;
+/** Whoever waits in front of the page is told instead. */
+const LONGEST_QUICK_MS = 10_000;
 
 export function bodyOfMessage(threadId: string | null, text: string): Body {
   const input = { content: [{ type: "input_text", text }], attachments: [], inference_options: {} };
@@ -159,6 +161,7 @@ export class Api {
       } catch (error) {
         if (!(error instanceof Failure && error.canRetry) || left === 0) throw error;
         const delay = error.retryAfterMs ?? QUICK_DELAY_MS * (0.5 + this.env.random());
+        if (delay > LONGEST_QUICK_MS) throw error;
         await new Promise<void>((resolve) => this.env.after(delay, resolve));
       }
     }

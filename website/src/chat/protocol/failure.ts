@@ -54,10 +54,13 @@ function kindOf(status: number, code: string | null, retryAfter: number | null):
   return "refused";
 }
 
+/** Whatever a server or a clock that is wrong says: a timer set for longer than 24 days runs at once. */
+const LONGEST_MS = 15 * 60_000;
+
 function retryAfterOf(header: string | null, now: number): number | null {
   if (header === null) return null;
   const milliseconds = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
-  return Number.isFinite(milliseconds) ? Math.max(0, milliseconds) : null;
+  return Number.isFinite(milliseconds) ? Math.min(Math.max(0, milliseconds), LONGEST_MS) : null;
 }
 
 function sorry(status: number): string {
