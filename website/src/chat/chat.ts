@@ -327,6 +327,7 @@ class BrowserChat implements Chat {
   #anotherTabChangedWho(): void {
     // What is remembered is shared by all tabs: what was somebody's is out of sight before anybody is asked.
     this.#session.close();
+    this.#identity.changedElsewhere();
     void this.#switch(this.#identity.remembered());
     // One that runs already may have asked before the change.
     void Promise.resolve(this.#finding).then(this.#findAgain, this.#findAgain);

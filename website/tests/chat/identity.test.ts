@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import type { Chat } from "../../src/chat/contract";
+import type { Environment } from "../../src/chat/environment";
 import { timeOf, UNKNOWN_POLICY } from "../../src/chat/identity/policy";
 import { Bearer, type Token } from "../../src/chat/identity/token";
 import { VisitorId } from "../../src/chat/identity/visitor";
@@ -138,6 +140,39 @@ describe("an account with a password", () => {
     expect(chat.getState().person).toMatchObject({ kind: "account", name: "ada@example.org" });
     await chat.signOut();
     expect(chat.getState().person.kind).toBe("visitor");
+  });
+
+  it("is who was said last, however late the server answers who it was before", async () => {
+    const time = new VirtualTime();
+    const server = new FakeServer(time);
+    server.accounts.set("ann@example.com", "right-one");
+    const browser = new Browser(time, server);
+    const held: (() => void)[] = [];
+    const slow: Partial<Environment> = {
+      fetch: async (url, init) => {
+        const response = await server.fetch(url, init, browser.cookies);
+        if (url.endsWith("/get-session")) await new Promise<void>((resolve) => held.push(resolve));
+        return response;
+      },
+    };
+    const late = async (deed: (chat: Chat) => Promise<void>) => {
+      const { chat } = browser.tab(slow);
+      const started = chat.start();
+      await time.until("it is asked who is here", () => held.length === 1);
+      const done = deed(chat);
+      await time.idle();
+      for (let round = 0; round < 3; round++) {
+        for (const release of held.splice(0)) release();
+        await time.idle();
+      }
+      await Promise.all([started, done]);
+      return chat.getState().person;
+    };
+    expect(await late((chat) => chat.signIn("ann@example.com", "right-one"))).toMatchObject({
+      kind: "account",
+    });
+    expect(await late((chat) => chat.signOut())).toMatchObject({ kind: "visitor" });
+    expect(browser.kept.get("chatkit-neon.person")).toBeUndefined();
   });
 
   it("that ended elsewhere is noticed, and nothing of it is shown any more", async () => {

@@ -29,6 +29,8 @@ export class Identity {
   ways: SignInWays = { password: false, demoUsers: [] };
   /** Whether the server was asked yet. */
   known = false;
+  /** How often somebody came or went: what was asked before is not so any more. */
+  #turns = 0;
   readonly #accounts: Accounts;
   readonly #visitorName: VisitorName;
   readonly #visitorId: VisitorId;
@@ -56,10 +58,12 @@ export class Identity {
 
   /** Asks the servers who is here. */
   async find(): Promise<Who> {
+    const turn = this.#turns;
     const [policy, signedIn] = await Promise.all([
       readPolicy(this.http, this.env.now),
       this.#accounts.whoIsSignedIn(),
     ]);
+    if (turn !== this.#turns) return this.find();
     this.policy = policy;
     this.ways = { password: signedIn !== undefined, demoUsers: policy.demoUsers };
     this.known = true;
@@ -73,22 +77,28 @@ export class Identity {
   }
 
   async signIn(email: string, password: string): Promise<Who> {
-    return this.#remember({ ...(await this.#accounts.signIn(email, password)), demoUser: null });
+    return this.#came({ ...(await this.#accounts.signIn(email, password)), demoUser: null });
   }
 
   async signUp(email: string, password: string): Promise<Who> {
-    return this.#remember({ ...(await this.#accounts.signUp(email, password)), demoUser: null });
+    return this.#came({ ...(await this.#accounts.signUp(email, password)), demoUser: null });
   }
 
   async signInAs(demoUser: string): Promise<Who> {
     const { subject } = await demoToken(this.http, demoUser);
-    return this.#remember({ id: subject, name: nameOfDemoUser(demoUser), demoUser });
+    return this.#came({ id: subject, name: nameOfDemoUser(demoUser), demoUser });
   }
 
   async signOut(way: SignedInBy): Promise<Who> {
     if (way.by === "password") await this.#accounts.signOut();
+    this.#turns++;
     this.#forget();
     return this.visitor();
+  }
+
+  /** Somebody else is here by now: what is being asked is asked anew. */
+  changedElsewhere(): void {
+    this.#turns++;
   }
 
   /** What somebody's requests carry. `strayed`: the browser is somebody else's by now. */
@@ -122,6 +132,11 @@ export class Identity {
 
   set handover(handover: Handover | null) {
     this.#write("handover", handover);
+  }
+
+  #came(account: Remembered): Who {
+    this.#turns++;
+    return this.#remember(account);
   }
 
   #remember(account: Remembered): Who {
