@@ -52,3 +52,18 @@ test("the vendor's script is fetched from nowhere until the chat is opened", asy
   fireEvent.click(bubble());
   await waitFor(() => expect(asked()).not.toBeNull());
 });
+
+test("a chat that breaks takes nothing of the page away, and says so", async () => {
+  vi.spyOn(console, "error").mockImplementation(() => {});
+  vi.stubGlobal("crypto", {});
+  render(
+    <>
+      <h1>The page</h1>
+      <ChatDock settings={OWN} />
+    </>,
+  );
+  fireEvent.click(bubble());
+  expect((await screen.findByRole("alert")).textContent).toContain("reload");
+  expect(screen.getByRole("heading", { name: "The page" })).toBeTruthy();
+  vi.restoreAllMocks();
+});

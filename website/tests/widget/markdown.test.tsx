@@ -59,3 +59,24 @@ test("a source inside code stands behind the code", () => {
   expect(page.querySelector("pre code")?.textContent).toBe("make demo\n");
   expect(screen.getByRole("link", { name: "Source 1: Demo" })).toBeTruthy();
 });
+
+test.each([
+  ["quotes in quotes", ">".repeat(2_500)],
+  ["quotes in quotes, apart", "> ".repeat(2_500)],
+  ["lists in lists", "- ".repeat(5_000)],
+  ["stress in stress", `${"*".repeat(2_500)}a${"*".repeat(2_500)}`],
+  ["images in images", `${"![".repeat(5_000)}a${"](b)".repeat(5_000)}`],
+])(
+  "%s, too deep to be drawn, are shown as they were written",
+  (_name, text) => {
+    const page = draw(`Before\n\n${text}\n\nafter`);
+    expect(page.textContent).toContain("Before");
+    expect(page.textContent).toContain(text.slice(0, 1_000));
+  },
+  2_000,
+);
+
+test("what cannot be drawn takes nothing else away, and is drawn when it can be", () => {
+  const fine = "A ruler in code:\n\n```\n/" + "*".repeat(120) + "/\n```";
+  expect(draw(fine).querySelector("pre")).not.toBeNull();
+});

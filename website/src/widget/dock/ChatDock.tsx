@@ -1,5 +1,6 @@
 import { type ReactNode, useCallback, useEffect, useRef, useState } from "react";
 import { createPortal } from "react-dom";
+import { OrElse } from "../parts/OrElse";
 import type { ChatSettings } from "../settings";
 import { ChatBubble } from "./ChatBubble";
 import styles from "./dock.module.css";
@@ -24,7 +25,9 @@ export function ChatDock({ settings }: { readonly settings: ChatSettings }): Rea
 
   return createPortal(
     <aside className={styles.dock} aria-label="Chat">
-      {Panel && <Panel open={open} takesFocus={clicked} settings={settings} onClose={close} />}
+      <OrElse instead={open && <Broken />}>
+        {Panel && <Panel open={open} takesFocus={clicked} settings={settings} onClose={close} />}
+      </OrElse>
       <ChatBubble
         ref={bubble}
         hidden={open && Panel !== null}
@@ -37,5 +40,13 @@ export function ChatDock({ settings }: { readonly settings: ChatSettings }): Rea
       />
     </aside>,
     document.body,
+  );
+}
+
+function Broken(): ReactNode {
+  return (
+    <p className={styles.failed} role="alert">
+      The chat is out of order. Please reload this page; what was sent is kept.
+    </p>
   );
 }

@@ -1,6 +1,7 @@
 import { memo, type ReactNode, useMemo } from "react";
 import ReactMarkdown, { type Components } from "react-markdown";
 import remarkGfm from "remark-gfm";
+import { OrElse } from "../parts/OrElse";
 import { CodeBlock } from "./CodeBlock";
 import styles from "./messages.module.css";
 import { remarkSources } from "./remarkSources";
@@ -17,14 +18,24 @@ export const Markdown = memo(function Markdown({ text, sources }: MarkdownProps)
     () => [remarkGfm, [remarkSources, sources] as [typeof remarkSources, typeof sources]],
     [sources],
   );
+  const asWritten = <p className={styles.asWritten}>{text}</p>;
   return (
     <div className={styles.markdown}>
-      <ReactMarkdown remarkPlugins={plugins} components={COMPONENTS} skipHtml>
-        {text}
-      </ReactMarkdown>
+      {TOO_DEEP.test(text) ? (
+        asWritten
+      ) : (
+        <OrElse instead={asWritten} of={text}>
+          <ReactMarkdown remarkPlugins={plugins} components={COMPONENTS} skipHtml>
+            {text}
+          </ReactMarkdown>
+        </OrElse>
+      )}
     </div>
   );
 });
+
+/** So many openings in a row take the parser minutes, or more stack than there is; nobody means them. */
+const TOO_DEEP = /(?:(?:!?\[|[>*_~]|[-+] )[ \t]?){200}/;
 
 const COMPONENTS: Components = {
   a: ({ href, children, ...rest }) => (
