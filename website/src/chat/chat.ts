@@ -1,3 +1,4 @@
+import { delayOf } from "./connection/backoff";
 import { ServerConnection } from "./connection/connection";
 import type { Chat, ChatState, Person } from "./contract";
 import { browser, type Environment } from "./environment";
@@ -21,6 +22,7 @@ export interface ChatOptions extends Partial<Environment> {
 
 const NAME = "chatkit-neon";
 const AGAIN_MS = 3_000;
+const LONGEST_DELAY_MS = 120_000;
 
 export function createChat({ base = "", ...own }: ChatOptions = {}): Chat {
   return new BrowserChat({ ...browser(), ...own }, base.replace(/\/+$/, ""));
@@ -41,6 +43,7 @@ class BrowserChat implements Chat {
   #finding: Promise<void> | null = null;
   /** Whether going on is put off already. */
   #waits = false;
+  #putOff = 0;
 
   constructor(
     private readonly env: Environment,
@@ -274,12 +277,14 @@ class BrowserChat implements Chat {
     else await this.#oneByOne(() => session.goOn());
     this.#publisher.tell();
     if (!session.served || this.#handover() !== null) void this.#goOnLater(session);
+    else this.#putOff = 0;
   }
 
   async #goOnLater(session: Session): Promise<void> {
     if (this.#waits) return;
     this.#waits = true;
-    await this.#pauses.wait(AGAIN_MS * (0.5 + this.env.random()), this.#end.signal);
+    const delay = AGAIN_MS * 0.5 + delayOf(this.#putOff++, LONGEST_DELAY_MS, this.env.random());
+    await this.#pauses.wait(delay, this.#end.signal);
     await this.#connection.online(this.#end.signal);
     this.#waits = false;
     if (!session.closed) await this.#goOn();
@@ -313,7 +318,7 @@ class BrowserChat implements Chat {
       // What cannot be claimed is not there any more; all else is tried again when the server is back.
       if (isSilence(error) || (error instanceof Failure && error.kind === "unauthorized")) return;
     }
-    await session.outbox.takeOver(handover.visitor);
+    if (!(await session.outbox.takeOver(handover.visitor))) return;
     this.#identity.visitorIsGone();
     this.#identity.handover = null;
   }

@@ -217,12 +217,12 @@ export class Session {
     this.#sender.begin();
     const listen = () => void this.#changes.run(this.#end.signal);
     // One tab hears for all: browsers open few connections to a server. Where tabs cannot talk, each hears itself.
-    const talks = this.parts.env.openChannel !== null;
-    if (!talks) listen();
+    const { talk } = this.#tabs;
+    if (!talk) listen();
     void this.#lead.led.then(() => {
       if (this.closed) return;
       this.#sender.lead();
-      if (talks) listen();
+      if (talk) listen();
     });
   }
 

@@ -11,18 +11,34 @@ export type TabMessage =
 
 /** The other tabs of this browser that have the same name; nobody where browsers have no channels. */
 export class Tabs<Message> {
-  readonly #channel: Channel | null;
+  #channel: Channel | null;
 
   constructor(env: Environment, name: string, heard: (message: Message) => void) {
-    this.#channel = env.openChannel?.(name) ?? null;
+    this.#channel = opened(env, name);
     if (this.#channel !== null) this.#channel.onmessage = (event) => heard(event.data as Message);
   }
 
+  /** Whether they can be told anything. */
+  get talk(): boolean {
+    return this.#channel !== null;
+  }
+
+  /** Nothing happens once it is closed: what was begun before that may still end. */
   tell(message: Message): void {
     this.#channel?.postMessage(message);
   }
 
   close(): void {
     this.#channel?.close();
+    this.#channel = null;
+  }
+}
+
+function opened(env: Environment, name: string): Channel | null {
+  try {
+    return env.openChannel?.(name) ?? null;
+  } catch {
+    // Browsers that are told to store nothing have none.
+    return null;
   }
 }

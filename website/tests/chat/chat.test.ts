@@ -73,6 +73,22 @@ describe("who talks", () => {
     expect(shown(tab.chat)).toEqual(["sent: Before anything", "whole: Before anything"]);
   });
 
+  it("signs out while something is being sent, and nothing is thrown for it, nor lost", async () => {
+    const { chat } = await alice();
+    server.hold = new Promise(() => {});
+    await chat.send("Being answered");
+    await time.until("it is being answered", () => chat.getState().open.answering);
+    const typed = chat.send("Typed just before");
+    await Promise.all([typed, chat.signOut()]);
+    await time.pass(1_000);
+    server.hold = null;
+    await chat.signInAs("alice");
+    await time.pass(60_000);
+    expect(server.threads.map((thread) => server.said(thread))).toEqual([
+      ["Being answered", "Typed just before"],
+    ]);
+  });
+
   it("sees nothing of the one before, and finds everything again after coming back", async () => {
     const { chat } = await alice();
     await chat.send("Alice was here");
@@ -108,6 +124,32 @@ describe("who talks", () => {
     expect(server.threads.map((thread) => server.said(thread))).toEqual([
       ["As a visitor", "Arrived, and nobody said so"],
     ]);
+  });
+
+  it("takes along what can be, where the browser keeps nothing and tabs cannot talk", async () => {
+    const forbid = (): never => {
+      throw new DOMException("The operation is insecure.", "SecurityError");
+    };
+    const { chat } = await opened({
+      indexedDB: { open: forbid } as unknown as IDBFactory,
+      openChannel: forbid,
+    });
+    await chat.send("As a visitor");
+    await time.until("it is answered", settled({ chat } as Tab));
+    server.fault = ({ path }) => (path === "/chatkit" ? "lost" : null);
+    await chat.send("Typed as a visitor");
+    await time.pass(1_000);
+    server.fault = () => null;
+    await chat.signInAs("alice");
+    await time.until("all is there", () => shown(chat).length === 4 && settled({ chat } as Tab)());
+    expect(server.threads.map((thread) => [thread.owner, ...server.said(thread)])).toEqual([
+      ["demo-alice", "As a visitor", "Typed as a visitor"],
+    ]);
+    const asked = server.asked.length;
+    await time.pass(600_000);
+    expect(server.asked.slice(asked).filter((path) => path === "/chat/claim").length).toBeLessThan(30);
+    await chat.signOut();
+    expect(chat.getState().open.entries).toEqual([]);
   });
 
   it("is nobody's business after the browser was closed, in memory mode", async () => {

@@ -90,12 +90,19 @@ export class Outbox {
     });
   }
 
-  /** Makes all of another owner's messages this one's. */
-  takeOver(from: string): Promise<void> {
+  /** Makes all of another owner's messages this one's. Resolves to whether that was done to all: storage may fail. */
+  takeOver(from: string): Promise<boolean> {
     return this.#inTurn(async () => {
-      for (const shelf of this.#shelves()) await shelf.hand(from, this.owner);
+      let isDone = true;
+      for (const shelf of this.#shelves()) {
+        await shelf.hand(from, this.owner).catch((error) => {
+          this.#troubled(error);
+          isDone = false;
+        });
+      }
       await this.#look();
       this.told();
+      return isDone;
     });
   }
 

@@ -64,6 +64,7 @@ class Channels {
       onmessage: null,
       postMessage: (message) => {
         if (tab.gone) return;
+        if (!this.#open.has(channel)) throw new DOMException("It is closed.", "InvalidStateError");
         const copy = structuredClone(message);
         for (const other of this.#open) {
           if (other === channel || other.name !== name) continue;
