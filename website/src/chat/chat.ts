@@ -38,7 +38,10 @@ class BrowserChat implements Chat {
   readonly #tabs: Tabs<{ readonly kind: "identity" }>;
   readonly #pauses: Pauses;
   readonly #end = new AbortController();
+  readonly #unhint: () => void;
   #who: Who;
+  /** Whom the browser remembered when this tab looked last. */
+  #remembered: string;
   #session: Session;
   #finding: Promise<void> | null = null;
   /** Whether going on is put off already. */
@@ -57,6 +60,8 @@ class BrowserChat implements Chat {
     this.#shelf = env.indexedDB && new DatabaseShelf(env.indexedDB, this.#name, env);
     this.#tabs = new Tabs(env, this.#name, () => this.#anotherTabChangedWho());
     this.#who = this.#identity.remembered();
+    this.#remembered = this.#who.owner;
+    this.#unhint = env.hints(() => this.#lookWho());
     this.#session = this.#sessionOf(this.#who);
     this.#publisher = new Publisher(env, (old) =>
       show(old, {
@@ -82,6 +87,7 @@ class BrowserChat implements Chat {
     this.#end.abort();
     this.#session.close();
     this.#connection.close();
+    this.#unhint();
     this.#tabs.close();
     this.#publisher.close();
   }
@@ -261,6 +267,7 @@ class BrowserChat implements Chat {
   async #switch(who: Who): Promise<void> {
     const same = who.owner === this.#who.owner && !this.#session.closed;
     this.#who = who;
+    this.#remembered = this.#identity.remembered().owner;
     if (!same) {
       this.#session.close();
       this.#session = this.#sessionOf(who);
@@ -329,11 +336,18 @@ class BrowserChat implements Chat {
     return handover?.account === this.#who.owner ? handover : null;
   }
 
+  /** A page that slept was told nothing, and where tabs cannot talk none is. */
+  #lookWho(): void {
+    if (this.#identity.remembered().owner !== this.#remembered) this.#anotherTabChangedWho();
+  }
+
   #anotherTabChangedWho(): void {
     // What is remembered is shared by all tabs: what was somebody's is out of sight before anybody is asked.
     this.#session.close();
     this.#identity.changedElsewhere();
     void this.#switch(this.#identity.remembered());
+    // At once: what is restored is in view already.
+    this.#publisher.tell();
     // One that runs already may have asked before the change.
     void Promise.resolve(this.#finding).then(this.#findAgain, this.#findAgain);
   }

@@ -65,10 +65,13 @@ function onHints(changed: () => void): () => void {
   window.addEventListener("online", changed);
   window.addEventListener("offline", changed);
   document.addEventListener("visibilitychange", visible);
+  // Fetched back from the browser's memory of pages: whatever was said meanwhile was not heard.
+  window.addEventListener("pageshow", changed);
   return () => {
     window.removeEventListener("online", changed);
     window.removeEventListener("offline", changed);
     document.removeEventListener("visibilitychange", visible);
+    window.removeEventListener("pageshow", changed);
   };
 }
 

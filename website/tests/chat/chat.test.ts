@@ -89,6 +89,33 @@ describe("who talks", () => {
     ]);
   });
 
+  it("is looked up when somebody comes back to a page that slept or cannot be told", async () => {
+    const tab = await alice();
+    let comeBack = () => {};
+    const asleep = await opened({
+      openChannel: null,
+      hints: (changed: () => void) => {
+        const before = comeBack;
+        comeBack = () => {
+          before();
+          changed();
+        };
+        return () => {};
+      },
+    });
+    await tab.chat.send("Alice's own");
+    await time.until("it is answered", settled(tab));
+    await asleep.chat.openThread(server.threads[0]?.id ?? "");
+    await tab.chat.signOut();
+    await time.pass(100);
+    expect(shown(asleep.chat)).not.toEqual([]);
+    server.reachable = false;
+    comeBack();
+    expect(asleep.chat.getState()).toMatchObject({ open: { entries: [] }, threads: { rows: [] } });
+    await time.idle();
+    expect(asleep.chat.getState().person.kind).toBe("visitor");
+  });
+
   it("sees nothing of the one before, and finds everything again after coming back", async () => {
     const { chat } = await alice();
     await chat.send("Alice was here");
