@@ -633,6 +633,23 @@ describe("conversations", () => {
     expect(time.now - begun).toBeLessThan(60_000);
   });
 
+  it.each(["", "<html>Welcome to this network</html>", ": memory\n\nevent: resync\ndata: {}\n\n"])(
+    "are asked for calmly while the stream of changes ends as soon as it begins, with %j",
+    async (text) => {
+      const short = async (url: string, init: RequestInit) =>
+        url.startsWith("/chat/events") && (server.asked.push("/chat/events"), true)
+          ? new Response(text)
+          : server.fetch(url, init, browser.cookies);
+      await alice({ fetch: short });
+      await time.pass(5_000);
+      const asked = server.asked.length;
+      await time.pass(600_000);
+      const since = server.asked.slice(asked);
+      expect(since.filter((path) => path === "/chat/events").length).toBeLessThan(30);
+      expect(since.filter((path) => path === "/chat/threads").length).toBeLessThan(200);
+    },
+  );
+
   it("remember what was thought of an answer", async () => {
     const tab = await alice();
     await tab.chat.send("Rate me");

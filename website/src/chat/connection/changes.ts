@@ -17,6 +17,8 @@ export interface Change {
 const BEGIN_MS = 8_000;
 const COME_BACK_MS = 1_000;
 const POLL_MS = 4_000;
+/** A stream that ends sooner was none: a page of another server, or of a gateway that lets none through. */
+const SHORT_MS = 5_000;
 const BUFFERED_MS = 60_000;
 
 /**
@@ -26,6 +28,8 @@ const BUFFERED_MS = 60_000;
 export class Changes {
   #lastId: string | null = null;
   #begun = false;
+  /** How many in a row ended as soon as they began. */
+  #short = 0;
 
   constructor(
     private readonly env: Environment,
@@ -62,6 +66,7 @@ export class Changes {
     const pass = () => leave.abort();
     signal.addEventListener("abort", pass);
     let begun = false;
+    const opened = this.env.now();
     // A proxy that holds back what it passes on would have a stream that never begins.
     const callOff = this.env.after(BEGIN_MS, () => begun || leave.abort());
     const alive = () => {
@@ -75,15 +80,21 @@ export class Changes {
         const [threadId, itemId] = [wordsOf(data.thread_id), wordsOf(data.item_id)];
         this.happened({ kind: event.event ?? "", threadId, itemId, id: event.id ?? null });
       });
-      return COME_BACK_MS * (0.5 + this.env.random());
+      return this.#comeBack(opened);
     } catch (error) {
       if (!begun && leave.signal.aborted) return BUFFERED_MS;
-      if (begun) return COME_BACK_MS * (0.5 + this.env.random());
+      if (begun) return this.#comeBack(opened);
       return Math.max(POLL_MS, (error instanceof Failure && error.retryAfterMs) || 0);
     } finally {
       callOff();
       signal.removeEventListener("abort", pass);
     }
+  }
+
+  #comeBack(opened: number): number {
+    this.#short = this.env.now() - opened < SHORT_MS ? this.#short + 1 : 0;
+    const times = 2 ** Math.max(0, this.#short - 1);
+    return Math.min(BUFFERED_MS, COME_BACK_MS * (0.5 + this.env.random()) * times);
   }
 }
 
