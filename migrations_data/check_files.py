@@ -28,6 +28,9 @@ class FileCheck:
 
     def stage_files(self) -> None:
         """Stage every attachment behind all items."""
+        if self._stage.one("SELECT count(*) FROM raw_files"):
+            # Whose item is still there is asked for each, when it is written.
+            self._stage.db.execute("CREATE INDEX items_by_id ON items (thread, id)")
         for raw in self._stage.rows("SELECT seq, key, line, text FROM raw_files ORDER BY seq"):
             record = RawRecord(*raw)
             try:

@@ -13,7 +13,7 @@ from app.repositories.moves import MoveRepository, WrittenBatch
 from migrations_data.arrived import gaps
 from migrations_data.contents import put_bytes
 from migrations_data.refusals import is_about_values, leave_out
-from migrations_data.rows import file_row, item_row, thread_row, threads_before
+from migrations_data.rows import file_row, item_row, items_before, thread_row, threads_before
 from migrations_data.stage import ItemUnit, Stage, ThreadUnit
 
 
@@ -56,9 +56,10 @@ class Mender:
             rows = [item_row(thread, item, place) for item, place in zip(items, places, strict=False)]
             done += await self._put(replace(batch, items=rows, continued=thread_row(thread)))
         for file in list(self._stage.files(after, until)):
-            row, before = [file_row(self._stage, file)], threads_before(self._stage, file.n, [file])
+            row = [file_row(self._stage, file)]
+            threads, said = (of(self._stage, file.n, [file]) for of in (threads_before, items_before))
             await put_bytes(self._stage, self._moves, self._blobs, row, [file])
-            done += await self._put(replace(batch, files=row, threads_before=before))
+            done += await self._put(replace(batch, files=row, threads_before=threads, items_before=said))
         return done
 
     async def _put(self, some: MovedBatch) -> int:

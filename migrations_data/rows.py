@@ -60,3 +60,13 @@ def threads_before(stage: Stage, after: int, files: Iterable[FileUnit]) -> list[
     keys = {(file.owner, file.thread_id) for file in files if file.thread_id is not None}
     known = "SELECT count(*) FROM threads WHERE owner = ? AND id = ? AND n <= ?"
     return [(owner, thread) for owner, thread in sorted(keys) if stage.one(known, owner, thread, after)]
+
+
+def items_before(stage: Stage, after: int, files: Iterable[FileUnit]) -> list[tuple[str, str, str]]:
+    """Return owner, thread and id of those items of some attachments likewise, but for those left out."""
+    keys = {
+        (file.owner, file.thread_id, file.item_id)
+        for file in files
+        if file.thread_id is not None and file.item_id is not None
+    }
+    return [key for key in sorted(keys) if stage.has_item(*key, until=after)]

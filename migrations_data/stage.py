@@ -423,6 +423,18 @@ class Stage:
         )
         return next(rows, None)
 
+    def has_item(self, owner: str, thread_id: str, item_id: str, *, until: int) -> bool:
+        """Tell whether an item is to be written, and has a number up to `until`."""
+        found = self.one(
+            "SELECT count(*) FROM items i JOIN threads t ON t.n = i.thread"
+            " WHERE t.owner = ? AND t.id = ? AND i.id = ? AND i.n <= ? AND NOT i.left_out",
+            owner,
+            thread_id,
+            item_id,
+            until,
+        )
+        return bool(found)
+
     def bytes_of(self, raw: int) -> bytes | None:
         """Return the bytes of an attachment, None when the source has none."""
         content: bytes | None = self.one("SELECT bytes FROM raw_files WHERE seq = ?", raw)

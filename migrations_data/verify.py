@@ -67,8 +67,8 @@ class Verifier:
         self._blobs = blobs
         self._verdict = Verdict()
         self._decoder = Decoder()
-        self._gone: set[tuple[str, str]] = set()
-        """Owner and id of threads that were here and are not any more."""
+        self._gone: set[tuple[str | None, ...]] = set()
+        """Owner and id of threads that were here and are not any more; owner, thread and id of items."""
 
     async def verify(self, progress: Progress) -> Verdict:
         """Read everything back; what is not as it was written is noted as rejected, or missing."""
@@ -130,7 +130,8 @@ class Verifier:
                 row = columns.get((thread.owner, thread.id, unit.id))
                 item = None if row is None else await walk.seek(unit.id)
                 if row is None or item is None:
-                    self._miss(unit.n in self._arrived, unit.line, unit.id, "item")
+                    if self._miss(unit.n in self._arrived, unit.line, unit.id, "item"):
+                        self._gone.add((thread.owner, thread.id, unit.id))
                     continue
                 self._verdict.items += 1
                 stored = kept(item)
@@ -161,7 +162,8 @@ class Verifier:
         except NotFoundError:
             row = None
         if row is None:
-            was_here = unit.n in self._arrived or (unit.owner, unit.thread_id) in self._gone
+            homes = ((unit.owner, unit.thread_id), (unit.owner, unit.thread_id, unit.item_id))
+            was_here = unit.n in self._arrived or not self._gone.isdisjoint(homes)
             self._miss(was_here, unit.line, unit.id, "attachment")
             return
         self._verdict.attachments += 1

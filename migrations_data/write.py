@@ -11,7 +11,7 @@ from migrations_data.contents import put_bytes
 from migrations_data.errors import MoveRefused
 from migrations_data.progress import Progress
 from migrations_data.refusals import is_about_values, leave_out
-from migrations_data.rows import file_row, item_row, thread_row, threads_before
+from migrations_data.rows import file_row, item_row, items_before, thread_row, threads_before
 from migrations_data.stage import FileUnit, ItemUnit, Stage
 
 _MOST_CHARACTERS = 8 * 1024 * 1024
@@ -83,6 +83,7 @@ class Writer:
             [file_row(self._stage, file) for file in files],
             continued and thread_row(continued),
             threads_before(self._stage, after, files),
+            items_before(self._stage, after, files),
         )
 
 

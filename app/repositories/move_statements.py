@@ -295,12 +295,13 @@ def _position(new_items: CTE, behind: ColumnElement[int]) -> ColumnElement[int]:
 
 def _files(given: Any) -> tuple[CTE, CTE]:
     table = Attachment.__table__.c
-    before = wanted("before_owner", "before_thread")
     of_thread = (given.c.user_id, given.c.thread_id)
-    was_before = exists(select(ONE).select_from(before).where(tuple_(*before.c) == tuple_(*of_thread)))
+    of_item = (*of_thread, given.c.item_id)
     columns = (given.c[column] for column in _FILE_ROW)
+    # Deleted since, they take their files with them; a file of nobody's is in no earlier batch.
     rows = select(*columns).where(
-        given.c.thread_id.is_(None) | ~was_before | _there(Thread, of_thread, given)
+        ~_was_before(of_thread, "before_owner", "before_thread") | _there(Thread, of_thread, given),
+        ~_was_before(of_item, "said_owner", "said_thread", "said_item") | _there(ThreadItem, of_item, given),
     )
     put = insert(Attachment).from_select([*_FILE_ROW], rows, include_defaults=False)
     files = (
@@ -319,6 +320,12 @@ def _files(given: Any) -> tuple[CTE, CTE]:
         .cte("bound")
     )
     return files, bound
+
+
+def _was_before(key: Sequence[Any], *columns: str) -> ColumnElement[bool]:
+    """Tell whether a key is among those that are given as being of earlier batches."""
+    before = wanted(*columns)
+    return exists(select(ONE).select_from(before).where(tuple_(*before.c) == tuple_(*key)))
 
 
 def _lacks_bytes(brought: Any) -> ColumnElement[bool]:

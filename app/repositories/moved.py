@@ -69,6 +69,8 @@ class MovedBatch:
     """The thread of an earlier batch whose items go on in this one; not written if it was deleted since."""
     threads_before: Sequence[tuple[str, str]] = ()
     """Owner and id of threads of earlier batches that attachments of this one belong to."""
+    items_before: Sequence[tuple[str, str, str]] = ()
+    """Likewise owner, thread and id of items: an attachment goes with its thread, and with its item."""
 
     @property
     def units(self) -> list[int]:
