@@ -1,5 +1,7 @@
 """What ends a move before it has written anything it cannot account for."""
 
+OVERTAKEN = "Another process moves the same in another way. Wait for it, then run this again."
+
 
 class MoveRefused(Exception):
     """The move cannot go on; `str()` of it says why, and what to do."""

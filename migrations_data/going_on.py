@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.repositories.moves import MoveRepository, MoveState, Reading, WrittenBatch
-from migrations_data.errors import MoveRefused
+from migrations_data.errors import OVERTAKEN, MoveRefused
 from migrations_data.reports import counted
 from migrations_data.stage import Stage
 
@@ -56,5 +56,5 @@ async def resumed(
         await moves.read_anew(state, reading)
     after = await moves.load(state.id)
     if after is None or after.plan != reading.plan:
-        raise MoveRefused("Another process moves the same in another way. Wait for it, then run this again.")
+        raise MoveRefused(OVERTAKEN)
     return after

@@ -17,7 +17,7 @@ from app.stores import NeonChatKitStore
 from migrations_data.arrived import Arrived
 from migrations_data.backup import back_up, back_up_sqlite
 from migrations_data.check import check
-from migrations_data.errors import MoveRefused, SourceBroken
+from migrations_data.errors import OVERTAKEN, MoveRefused, SourceBroken
 from migrations_data.going_on import READER, hindrance, resumed
 from migrations_data.mend import Mender
 from migrations_data.owners import OwnerRule, owner_rule
@@ -283,9 +283,10 @@ class _Move:
                 f" here, and stay deleted; --again would bring them back. Each is in {report}"
             )
         rejected = stage.one("SELECT count(*) FROM rejects")
-        digest = verdict.digest.hexdigest()
-        await self._moves.finish(move, digest=digest, rejected=rejected)
-        if digest == stage.plan.hexdigest():
+        digest, plan = verdict.digest.hexdigest(), stage.plan.hexdigest()
+        if not await self._moves.finish(move, plan, digest=digest, rejected=rejected):
+            raise MoveRefused(f"This is not finished. {OVERTAKEN}")
+        if digest == plan:
             say(f"Everything is there as it was read; digest {digest[:12]}….")
         if rejected:
             say(f"{counted(rejected, 'record')} could not be placed, see above.")

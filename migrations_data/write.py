@@ -8,7 +8,7 @@ from app.files.blobs import Blobs
 from app.repositories.moved import MovedBatch
 from app.repositories.moves import MoveRepository
 from migrations_data.contents import put_bytes
-from migrations_data.errors import MoveRefused
+from migrations_data.errors import OVERTAKEN, MoveRefused
 from migrations_data.progress import Progress
 from migrations_data.refusals import is_about_values, leave_out
 from migrations_data.rows import file_row, item_row, items_before, thread_row, threads_before
@@ -61,9 +61,7 @@ class Writer:
         """Return how far the move got without this batch: it was sent twice, or another process does it."""
         state = await self._moves.load(self._move)
         if state is None or state.plan != self._plan or state.position < until:
-            raise MoveRefused(
-                "Another process moves the same in another way. Wait for it, then run this again."
-            )
+            raise MoveRefused(OVERTAKEN)
         return state.position
 
     def _batch(self, after: int, until: int) -> MovedBatch:

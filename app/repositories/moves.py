@@ -139,7 +139,13 @@ BATCHES = Statement(
 FINISH = Statement(
     "moves.finish",
     update(DataMove)
-    .where(DataMove.id == _MOVE, DataMove.finished_at.is_(None))
+    .where(
+        DataMove.id == _MOVE,
+        # Begun anew meanwhile, it is not what was read back.
+        DataMove.plan == bindparam("plan_", type_=Text),
+        DataMove.position == DataMove.units,
+        DataMove.finished_at.is_(None),
+    )
     .values(
         finished_at=func.clock_timestamp(),
         digest=bindparam("digest_", type_=Text),
@@ -273,9 +279,14 @@ class MoveRepository:
         threads, items, files, is_noted = rows[0]
         return Counts(threads, items, files) if is_noted else None
 
-    async def finish(self, move: str, *, digest: str, rejected: int) -> None:
-        """Note that all of a move is here and was read back."""
-        await self._database.write(FINISH, move=move, digest_=digest, rejected_=rejected)
+    async def finish(self, move: str, plan: str, *, digest: str, rejected: int) -> bool:
+        """Note that all of a move is here and was read back; tell whether it is noted.
+
+        It is not when another process began it anew.
+        """
+        await self._database.write(FINISH, move=move, plan_=plan, digest_=digest, rejected_=rejected)
+        state = await self.load(move)
+        return state is not None and state.plan == plan and state.finished_at is not None
 
     async def announce(self, owner: str, file_keys: Sequence[str]) -> None:
         """Note bytes that are about to be written: they are removed unless they are bound in an hour."""

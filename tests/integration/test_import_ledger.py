@@ -335,3 +335,23 @@ async def test_an_import_that_wrote_nothing_is_no_hindrance(
         with pytest.raises(KeyboardInterrupt):
             await move(path, database_url, user="alcie")
     assert await move(path, database_url, user="alice") == DONE
+
+
+async def test_a_move_that_another_process_began_anew_is_not_finished_by_the_first(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, berlin = put(tmp_path, two_threads()), ZoneInfo("Europe/Berlin")
+    verify = Verifier.verify
+
+    async def meanwhile(self: Verifier, *values: Any) -> Any:
+        with monkeypatch.context() as patch:
+            patch.setattr(Verifier, "verify", verify)
+            await interrupted_early(path, database_url, monkeypatch, zone=berlin, again=True)
+        return await verify(self, *values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Verifier, "verify", meanwhile)
+        assert "Another process" in await refusal(path, database_url, user="alice")
+    connection = await asyncpg.connect(database_url)
+    assert await connection.fetchval("SELECT finished_at FROM chat_data_moves") is None
+    await connection.close()
