@@ -152,9 +152,10 @@ class _Move:
         return state.finished_at is not None and not self._order.again
 
     async def _looked_up(self, move: str) -> MoveState | None:
-        """Return how far a move is. Raises MoveRefused for a new one that may be a mistake."""
+        """Return how far a move is. Raises MoveRefused for one that wrote nothing yet and may be a mistake."""
         state = await self._moves.load(move)
-        if state is None and not self._order.another_owner:
+        is_new = state is None or not (state.position or state.finished_at)
+        if is_new and not self._order.another_owner:
             await self._look_for_others(move)
         return state
 

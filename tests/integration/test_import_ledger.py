@@ -355,3 +355,20 @@ async def test_a_move_that_another_process_began_anew_is_not_finished_by_the_fir
     connection = await asyncpg.connect(database_url)
     assert await connection.fetchval("SELECT finished_at FROM chat_data_moves") is None
     await connection.close()
+
+
+async def test_an_import_that_began_before_the_same_file_came_for_another_owner_has_to_be_wanted(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(tmp_path, two_threads())
+
+    async def killed(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MoveRepository, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await move(path, database_url, user="alcie")
+    assert await move(path, database_url, user="alice") == DONE
+    assert "--another-owner" in await refusal(path, database_url, user="alcie")
+    assert await ids(database_url, "alcie") == {}
