@@ -315,5 +315,8 @@ def _was_done(state: MoveState, order: Order) -> int:
         )
     if state.rejected:
         say(f"{counted(state.rejected, 'record')} could not be placed then.")
-        return DONE_WITH_REJECTS
-    return DONE
+    elif state.digest != state.plan:
+        say("Some of it had been deleted before it was read back.")
+    else:
+        return DONE
+    return DONE_WITH_REJECTS

@@ -372,3 +372,19 @@ async def test_an_import_that_began_before_the_same_file_came_for_another_owner_
     assert await move(path, database_url, user="alice") == DONE
     assert "--another-owner" in await refusal(path, database_url, user="alcie")
     assert await ids(database_url, "alcie") == {}
+
+
+async def test_a_second_run_tells_as_the_first_that_something_was_deleted(
+    database_url: str,
+    tmp_path: Path,
+    store: NeonChatKitStore[Owner],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = put(tmp_path, two_threads())
+    await interrupted(path, database_url, monkeypatch)
+    await store.delete_thread_item("t1", "t1_m1", ALICE)
+    assert await move(path, database_url, user="alice") == DONE_WITH_REJECTS
+    capsys.readouterr()
+    assert await move(path, database_url, user="alice") == DONE_WITH_REJECTS
+    assert "deleted" in capsys.readouterr().out
