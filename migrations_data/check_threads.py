@@ -56,7 +56,7 @@ class ThreadCheck:
             self._note(draft, TWICE, raw.text)
         metadata = None if self._stage.kind == "own" else self._metadata(draft)
         beside, _ = _DECODER.at(raw.beside, 0)
-        owner = self._owners.of({**beside, **record}, raw.key, self._owners.own_name(record))
+        owner = self._owners.of(record, raw.key, self._owners.own_name(record), beside=beside)
         if owner is None:
             raise Unplaceable("nothing says whose thread it is")
         if metadata is None:

@@ -27,16 +27,23 @@ class OwnerRule:
     by_thread: dict[str, str] = field(default_factory=dict)
     path: tuple[str, ...] = ()
 
-    def of(self, record: dict[str, Any], *names: str | None) -> str | None:
+    def of(
+        self, record: dict[str, Any], *names: str | None, beside: dict[str, Any] | None = None
+    ) -> str | None:
         """Return the owner of a thread that is known by some names, None when nothing tells.
 
-        Raises Unplaceable when the record names one that cannot be used: it is nobody else's then; and
-        when its names are listed for several.
+        `beside` is what stood beside the record. Raises Unplaceable when one of the two names a user who
+        cannot be used, or each another one: it is nobody's then; and when its names are listed for several.
         """
         listed = {self.by_thread[name] for name in names if name in self.by_thread}
         if len(listed) > 1:
             raise Unplaceable("the list of users names several users for it, by its id and by another name")
-        return next(iter(listed), None) or self._named(record) or self.user
+        if listed:
+            return next(iter(listed))
+        named = {self._named(one) for one in (record, beside)} - {None}
+        if len(named) > 1:
+            raise Unplaceable("it and what stood beside it name different users")
+        return next(iter(named), self.user)
 
     @staticmethod
     def own_name(record: dict[str, Any]) -> str | None:

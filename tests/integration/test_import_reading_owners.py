@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from app.cli import main
 from app.files.blobs import Blobs
 from migrations_data.run import DONE, DONE_WITH_REJECTS, FAILED
 from tests.support.moves import export, move, refusal, stored
-from tests.support.stores import SAMPLES, exported, notes, put, rejects, said, texts, thread
+from tests.support.stores import SAMPLES, T, exported, notes, put, rejects, said, texts, thread
 
 VISITOR = "visitor:abcdefghijklmnopqrstuv"
 
@@ -118,3 +120,21 @@ async def test_a_visitors_export_comes_back_to_the_visitor(
     assert await move(path, url, user=user) == DONE
     text = await export(url, VISITOR, Blobs.at(f"file:{tmp_path / 'files'}"))
     assert json.loads(text) == exported() | {"user_id": VISITOR}
+
+
+async def test_a_thread_whose_column_and_record_name_different_users_is_nobodys(
+    url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "chat.db"
+    record = json.dumps(thread("t1", user_id="bob"))
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE threads (id, user_id, created_at, data)")
+        db.execute("CREATE TABLE items (id, thread_id, user_id, created_at, data)")
+        db.execute("INSERT INTO threads VALUES ('t1', 'alice', ?, ?)", (T, record))
+        db.execute(
+            "INSERT INTO threads VALUES ('t2', 'bob', ?, ?)", (T, json.dumps(thread("t2", user_id="bob")))
+        )
+    assert await move(path, url, kind="import-sqlite", user_from="user_id") == DONE_WITH_REJECTS
+    assert [list(await stored(url, user)) for user in ("alice", "bob")] == [[], ["t2"]]
+    (reject,) = rejects(path)
+    assert "different users" in reject["reason"]
