@@ -56,10 +56,10 @@ class Mender:
             rows = [item_row(thread, item, place) for item, place in zip(items, places, strict=False)]
             done += await self._put(replace(batch, items=rows, continued=thread_row(thread)))
         for file in list(self._stage.files(after, until)):
-            row = [file_row(self._stage, file)]
-            threads, said = (of(self._stage, file.n, [file]) for of in (threads_before, items_before))
+            row, before = [file_row(self._stage, file)], threads_before(self._stage, file.n, [file])
+            said = items_before(self._stage, file.n, [file])
             await put_bytes(self._stage, self._moves, self._blobs, row, [file])
-            done += await self._put(replace(batch, files=row, threads_before=threads, items_before=said))
+            done += await self._put(replace(batch, files=row, threads_before=before, items_before=said))
         return done
 
     async def _put(self, some: MovedBatch) -> int:
