@@ -152,7 +152,7 @@ class _Move:
         return state.finished_at is not None and not self._order.again
 
     async def _looked_up(self, move: str) -> MoveState | None:
-        """Return how far a move is. Raises MoveRefused for one that wrote nothing yet and may be a mistake."""
+        """Return how far a move is. Raises MoveRefused for one that may be a mistake and wrote nothing yet."""
         state = await self._moves.load(move)
         is_new = state is None or not (state.position or state.finished_at)
         if is_new and not self._order.another_owner:
@@ -248,7 +248,7 @@ class _Move:
             await Writer(stage, moves, move, blobs).write(
                 state.position, size=self._order.batch, progress=progress
             )
-        arrived = Arrived(await moves.batches(move))
+        arrived = Arrived(await moves.batches(move), stage.units)
         with Progress("verify", stage.units, " records") as progress:
             verdict = await Verifier(stage, self._store, rows, arrived, blobs).verify(progress)
         return await self._finish(stage, move, verdict)

@@ -388,3 +388,17 @@ async def test_a_second_run_tells_as_the_first_that_something_was_deleted(
     capsys.readouterr()
     assert await move(path, database_url, user="alice") == DONE_WITH_REJECTS
     assert "deleted" in capsys.readouterr().out
+
+
+async def test_what_a_release_without_batches_wrote_meanwhile_has_arrived(
+    database_url: str, tmp_path: Path, store: NeonChatKitStore[Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was at work while the tables were changed: the ledger moved on, and no batch was noted."""
+    path = put(tmp_path, two_threads())
+    await interrupted(path, database_url, monkeypatch, batch=4)
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("DELETE FROM chat_data_move_batches WHERE until > 4")
+    await connection.close()
+    await store.delete_thread("t2", ALICE)
+    assert await move(path, database_url, user="alice") == DONE_WITH_REJECTS
+    assert await ids(database_url) == expected("t2")
