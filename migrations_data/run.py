@@ -152,7 +152,7 @@ class _Move:
         return state.finished_at is not None and not self._order.again
 
     async def _looked_up(self, move: str) -> MoveState | None:
-        """Return how far a move is. Raises MoveRefused for one that may be a mistake and wrote nothing yet."""
+        """Return how far a move is. Raises MoveRefused for one that may be a mistake: it wrote nothing."""
         state = await self._moves.load(move)
         is_new = state is None or not (state.position or state.finished_at)
         if is_new and not self._order.another_owner:

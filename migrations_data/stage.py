@@ -419,7 +419,10 @@ class Stage:
     def item_before(self, unit: ItemUnit) -> tuple[int, str] | None:
         """Return number and id of the item that stands before another in its thread."""
         rows = self.rows(
-            "SELECT n, id FROM items WHERE n < ? AND thread = ? ORDER BY n DESC LIMIT 1", unit.n, unit.thread
+            # Between a thread and its item are its own items only.
+            "SELECT n, id FROM items WHERE n > ? AND n < ? ORDER BY n DESC LIMIT 1",
+            unit.thread,
+            unit.n,
         )
         return next(rows, None)
 

@@ -73,3 +73,17 @@ def test_work_grows_with_the_number_of_records(tmp_path: Path, store: Any) -> No
         took.append(work(put(tmp_path, json.dumps(store(number)), f"{number}.json"), users))
     # As a tree grows deeper its steps become a little more; their square would be sixteen times.
     assert took[1] < took[0] * 6
+
+
+def test_what_stands_before_an_item_is_found_without_reading_other_threads(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    store = {"threads": [thread(f"t{n}") for n in range(MANY)]}
+    items = {f"t{n}": [said("m1", f"t{n}", "x"), said("m2", f"t{n}", "x")] for n in range(MANY)}
+    with Progress("read", 1, "") as progress:
+        read_json(put(tmp_path, store | {"items": items}), stage, progress)
+        check(stage, OwnerRule("alice"), Clock(UTC), now=0, progress=progress)
+    first, second = list(stage.items(0, stage.units))[-2:]
+    stage.db.set_progress_handler(lambda: 1, MANY)
+    assert stage.item_before(first) is None
+    assert stage.item_before(second) == (first.n, "m1")
+    stage.close()
