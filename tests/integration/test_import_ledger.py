@@ -1,5 +1,6 @@
 """What the ledger of imports knows: what arrived, how the source was read, and for whom it was."""
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -11,7 +12,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from alembic import command
 from app.database import create_engine
+from app.database.migrations import alembic_config
 from app.repositories.moves import MoveRepository
 from app.stores import NeonChatKitStore
 from migrations_data import going_on
@@ -402,3 +405,17 @@ async def test_what_a_release_without_batches_wrote_meanwhile_has_arrived(
     await store.delete_thread("t2", ALICE)
     assert await move(path, database_url, user="alice") == DONE_WITH_REJECTS
     assert await ids(database_url) == expected("t2")
+
+
+async def test_an_unfinished_import_outlives_a_downgrade_and_the_upgrade_after_it(
+    database_url: str, tmp_path: Path, store: NeonChatKitStore[Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batches are forgotten: what was written counts as arrived, and the rest is written."""
+    path = put(tmp_path, two_threads())
+    await interrupted_early(path, database_url, monkeypatch)
+    config = alembic_config(database_url)
+    await asyncio.to_thread(command.downgrade, config, "0004")
+    await asyncio.to_thread(command.upgrade, config, "head")
+    await store.delete_thread_item("t1", "t1_m1", ALICE)
+    assert await move(path, database_url, user="alice") == DONE_WITH_REJECTS
+    assert await ids(database_url) == expected("t1_m1")
