@@ -11,6 +11,8 @@ from agents.exceptions import ModelBehaviorError
 from agents.items import TResponseStreamEvent
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
 
+from app.chat.rounds import rounds
+
 _FAILURES = ("response.failed", "response.incomplete", "error")
 
 
@@ -61,6 +63,8 @@ class FaithfulModel(Model):
                     yield event
                     if event.type == "response.completed":
                         return
+                    # What has arrived by now is read without waiting for anything.
+                    await rounds.breathe()
         except Exception as error:
             failure = error
         yield cast("TResponseStreamEvent", Failure(failure, code))

@@ -1,8 +1,6 @@
 """Failures in the words of the ChatKit protocol."""
 
-import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 
 from chatkit.errors import CustomStreamError
@@ -18,12 +16,12 @@ from chatkit.types import (
 )
 from pydantic import ValidationError
 
+from app.chat.rounds import rounds
 from app.errors import ChatHistoryError, Conflict, InvalidRequest
 
 logger = logging.getLogger(__name__)
 
 FAILED = "Something went wrong while answering. What you wrote is saved; please try again."
-_LONGEST_RUN_SECONDS = 0.005
 _WRONG_MOMENT: dict[type[BaseReq], str] = {
     ThreadsAddClientToolOutputReq: "This conversation is not waiting for the output of a tool.",
     ThreadsAddStructuredInputReq: "This item is not waiting for answers.",
@@ -52,13 +50,10 @@ async def readable(
     be served, and a stop would come too late. So the loop gets its turn here. Here, and not around
     the stream, because the SDK stores what was said only when it is stopped inside.
     """
-    turn_ends = time.monotonic() + _LONGEST_RUN_SECONDS
     try:
         async for event in events():
             yield event
-            if time.monotonic() >= turn_ends:
-                await asyncio.sleep(0)
-                turn_ends = time.monotonic() + _LONGEST_RUN_SECONDS
+            await rounds.breathe()
     except ChatHistoryError as error:
         if isinstance(error, CustomStreamError):
             raise
