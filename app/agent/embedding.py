@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 
 from openai import AsyncOpenAI, OpenAIError
+from pydantic import FiniteFloat, TypeAdapter
 
 from app.retrieval.passages import RetrievalUnavailable
+
+_NUMBERS: TypeAdapter[list[float]] = TypeAdapter(list[FiniteFloat])
+_NONE = "The endpoint answers with something else than embeddings of {}"
 
 
 class OpenAIEmbedder:
@@ -28,8 +32,14 @@ class OpenAIEmbedder:
                 f"The endpoint gives no embeddings of {self._model}: {type(error).__name__}"
                 + (f", status {status}" if status else "")
             ) from None
-        vectors = {vector.index: vector.embedding for vector in answer.data}
-        if sorted(vectors) != list(range(len(texts))):
+        except ValueError:
+            raise RetrievalUnavailable(_NONE.format(self._model)) from None
+        # The client checks nothing of what it has read.
+        try:
+            vectors = {vector.index: _NUMBERS.validate_python(vector.embedding) for vector in answer.data}
+        except (AttributeError, TypeError, ValueError):
+            raise RetrievalUnavailable(_NONE.format(self._model)) from None
+        if any(number not in vectors for number in range(len(texts))):
             raise RetrievalUnavailable(f"The endpoint sent {len(vectors)} embeddings for {len(texts)} texts.")
         return [vectors[number] for number in range(len(texts))]
 

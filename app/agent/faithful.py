@@ -1,4 +1,4 @@
-"""A model whose failures come behind all that it said before."""
+"""A model whose failures come behind all that it said before, and whose words and calls are whole."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,9 +8,10 @@ from typing import Any, ClassVar, cast
 
 from agents import Model, ModelResponse
 from agents.exceptions import ModelBehaviorError
-from agents.items import TResponseStreamEvent
+from agents.items import TResponseInputItem, TResponseStreamEvent
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
 
+from app.agent.mending import Mending
 from app.chat.rounds import rounds
 
 _FAILURES = ("response.failed", "response.incomplete", "error")
@@ -43,13 +44,20 @@ class FaithfulModel(Model):
         """Return the other's advice."""
         return self._model.get_retry_advice(request)
 
-    async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[TResponseStreamEvent]:
+    async def stream_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],  # noqa: A002 - the SDK's name
+        *args: Any,
+        **kwargs: Any,
+    ) -> AsyncIterator[TResponseStreamEvent]:
         """Yield the other's events; when it fails, say so, and wait until whoever reads hangs up."""
         code: str | None = None
         failure: Exception = ModelBehaviorError("The stream ended before the answer did, or without one")
         is_answer = False
         # The SDK's models are generators; its interface says less.
-        events = cast("Any", self._model.stream_response(*args, **kwargs))
+        events = cast("Any", self._model.stream_response(system_instructions, input, *args, **kwargs))
+        mending = Mending(input)
         try:
             async with aclosing(events):
                 async for event in events:
@@ -60,7 +68,8 @@ class FaithfulModel(Model):
                         is_answer = is_answer or event.item.type != "reasoning"
                     if event.type == "response.completed" and not is_answer:
                         break
-                    yield event
+                    if (mended := mending.mended(event)) is not None:
+                        yield mended
                     if event.type == "response.completed":
                         return
                     # What has arrived by now is read without waiting for anything.

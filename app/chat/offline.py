@@ -57,8 +57,9 @@ class OfflineTutor(Responder):
             return _NO_QUESTION
         try:
             passages = await self._documents.search(question, limit=_MOST_PASSAGES)
-        except RetrievalUnavailable as error:
-            _log.warning("A question goes without an answer: %s", error)
+        except Exception as error:
+            known = isinstance(error, RetrievalUnavailable)
+            _log.warning("A question goes without an answer: %s", error, exc_info=None if known else error)
             return _UNAVAILABLE
         sure = [passage for passage in passages if not passage.is_doubtful]
         if sure:

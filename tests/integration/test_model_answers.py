@@ -1,5 +1,6 @@
 """Answers of a language model, over both APIs: what is asked, shown and kept."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ import pytest
 import pytest_asyncio
 from agents.tracing import TracingProcessor, set_trace_processors
 
+from app.agent.documents import MOST_SEARCHES
 from app.agent.responder import WITHOUT_DOCUMENTS
 from app.chat.context import ChatContext
+from app.chat.offline import OfflineTutor
 from app.retrieval.passages import Passage
 from tests.support.events import device
 from tests.support.files import PDF, PNG
@@ -152,6 +155,69 @@ async def test_text_that_utf_8_or_json_cannot_hold_reaches_the_model_as_somethin
         events = await opened.alice.stream("threads.create", input=user_input("a\x00b"))
     assert "error" not in {event["type"] for event in events}
     assert "half ? a pair" in model.asked[0].text
+
+
+@pytest.mark.parametrize("call_id", ["call_1", ""])
+async def test_calls_of_tools_are_told_apart_whatever_their_ids(
+    database_url: str, model: ModelServer, call_id: str
+) -> None:
+    """Some servers begin to count anew in each round, or send no ids at all."""
+    shelf = Shelf(SETTINGS)
+    questions = ["pool size", "pool names"]
+    model.will(*(model.says.searched(question, call_id=call_id) for question in questions))
+    async with tutors_house(database_url, model, shelf) as opened:
+        thread_id = await opened.alice.create("Pool?")
+        assert (await opened.alice.texts(thread_id)) == ["Pool?", "Fine."]
+    assert shelf.asked == ["Pool?", *questions]
+    given = json.dumps(model.asked[2].body)
+    assert all(given.count(question) == 1 for question in questions)
+
+
+async def test_characters_that_are_cut_in_halves_are_joined(database_url: str, model: ModelServer) -> None:
+    said = model.says.said("A smile \ud83d", "\ude00 and\x00 ", "half\ud83d", thought="Hm \ud83d")
+    model.will(said)
+    async with tutors_house(database_url, model, Shelf(SETTINGS)) as opened:
+        events = await opened.alice.stream("threads.create", input=user_input("Is it so?"))
+        items = await opened.alice.items(events[0]["thread"]["id"])
+    assert "".join(deltas(events)) == "A smile \U0001f600 and\x00 half"
+    assert items[-1]["content"][0]["text"] == "A smile \U0001f600 and\x00 half\ufffd"
+
+
+class Torn(Shelf):
+    """Documents that fail in a way that nobody foresaw."""
+
+    async def search(self, question: str, *, limit: int) -> list[Passage]:
+        raise KeyError(question)
+
+
+async def test_documents_that_fail_in_whatever_way_do_not_cost_the_answer(
+    database_url: str, model: ModelServer
+) -> None:
+    async with tutors_house(database_url, model, Torn()) as opened:
+        assert await opened.alice.texts(await opened.alice.create("Pool?")) == [
+            "Pool?",
+            WITHOUT_DOCUMENTS,
+            "Fine.",
+        ]
+    async with house(database_url, OfflineTutor(Torn())) as opened:
+        said = await opened.alice.texts(await opened.alice.create("Pool?"))
+    assert "cannot be reached" in said[-1]
+
+
+async def test_a_model_searches_so_often_and_no_more(database_url: str) -> None:
+    """Each search costs time and input; somebody may talk a model into thousands."""
+    says, shelf = Responses(), Shelf(SETTINGS)
+    async with model_server(says) as model, tutors_house(database_url, model, shelf) as opened:
+        model.will(says.called(*(f"pool {number} " + "x" * 5_000 for number in range(50))))
+        thread_id = await opened.alice.create("Pool?")
+        items = await opened.alice.items(thread_id)
+    assert len(shelf.asked) == 1 + MOST_SEARCHES
+    assert items[-1]["content"][0]["text"] == "Fine."
+    shown = [task for item in items if item["type"] == "workflow" for task in item["workflow"]["tasks"]]
+    assert len(shown) == 1 + MOST_SEARCHES
+    assert max(len(task["queries"][0]) for task in shown) <= 2_000
+    outputs = [part for part in model.asked[1].input if part["type"] == "function_call_output"]
+    assert len(outputs) == 50
 
 
 class TestDocuments:

@@ -48,6 +48,13 @@ async def test_vectors_come_in_the_order_of_their_texts() -> None:
         failure(500, {"x-should-retry": "false"}),
         vectors((0, [1.0])),
         Reply([b"{}"], 200, hangs_before=0),
+        Reply([b"<html>not what you think</html>"], 200, {"content-type": "text/html"}),
+        Reply([b"{not json"], 200, {"content-type": "application/json"}),
+        Reply([b'{"data": null}'], 200, {"content-type": "application/json"}),
+        Reply(
+            [b'{"data": [null, {"index": 1, "embedding": null}]}'], 200, {"content-type": "application/json"}
+        ),
+        vectors((0, [1.0]), (1, [float("nan")])),
     ],
 )
 async def test_without_vectors_the_documents_cannot_be_asked(reply: Reply) -> None:

@@ -18,7 +18,7 @@ class Dialect(Protocol):
         """Return an answer, perhaps with a thought before it."""
         ...
 
-    def searched(self, question: str, thought: str = "") -> list[bytes]:
+    def searched(self, question: str, thought: str = "", call_id: str | None = None) -> list[bytes]:
         """Return a call of the tool that searches the documents."""
         ...
 
@@ -59,14 +59,14 @@ class Responses:
             output=[done],
         )
 
-    def searched(self, question: str, thought: str = "") -> list[bytes]:
+    def searched(self, question: str, thought: str = "", call_id: str | None = None) -> list[bytes]:
         """Return a call of the tool that searches the documents."""
         arguments = json.dumps({"question": question})
         item = {
             "id": "fc_1",
             "type": "function_call",
             "status": "in_progress",
-            "call_id": _call_id(question),
+            "call_id": _call_id(question) if call_id is None else call_id,
             "name": "search_documents",
             "arguments": "",
         }
@@ -81,6 +81,27 @@ class Responses:
             {"type": "response.output_item.done", **index, "item": done},
             output=[done],
         )
+
+    def called(self, *questions: str) -> list[bytes]:
+        """Return a call of the tool for each question, all at once."""
+        calls = [
+            {
+                "id": f"fc_{number}",
+                "type": "function_call",
+                "status": "completed",
+                "call_id": f"call_{number}",
+                "name": "search_documents",
+                "arguments": json.dumps({"question": question}),
+            }
+            for number, question in enumerate(questions)
+        ]
+        kinds = ("added", "done")
+        events = [
+            {"type": f"response.output_item.{kind}", "output_index": number, "item": call}
+            for number, call in enumerate(calls)
+            for kind in kinds
+        ]
+        return self._stream(*events, output=calls)
 
     def refused(self, *words: str) -> list[bytes]:
         """Return a refusal in words."""
@@ -146,11 +167,12 @@ class ChatCompletions:
         thoughts = self._thinking(thought)
         return self._stream(*thoughts, *({"content": word} for word in words), finish="stop")
 
-    def searched(self, question: str, thought: str = "") -> list[bytes]:
+    def searched(self, question: str, thought: str = "", call_id: str | None = None) -> list[bytes]:
         """Return a call of the tool that searches the documents."""
         arguments = json.dumps({"question": question})
         function = {"name": "search_documents", "arguments": ""}
-        call = {"index": 0, "id": _call_id(question), "type": "function", "function": function}
+        name = _call_id(question) if call_id is None else call_id
+        call = {"index": 0, "id": name, "type": "function", "function": function}
         thoughts = self._thinking(thought)
         return self._stream(
             *thoughts,

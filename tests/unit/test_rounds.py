@@ -28,9 +28,9 @@ class Busy:
                 pass
             yield SimpleNamespace(type="response.output_text.delta")
         yield SimpleNamespace(type="response.output_item.done", item=SimpleNamespace(type="message"))
-        yield SimpleNamespace(type="response.completed")
+        yield SimpleNamespace(type="response.completed", response=SimpleNamespace(output=[]))
 
-    def stream_response(self) -> AsyncIterator[Any]:
+    def stream_response(self, *_: Any) -> AsyncIterator[Any]:
         return self.events()
 
 
@@ -39,7 +39,7 @@ def shown(busy: Busy) -> AsyncIterator[Any]:
 
 
 def asked(busy: Busy) -> AsyncIterator[Any]:
-    return FaithfulModel(busy).stream_response()  # type: ignore[arg-type]  # as much of one as is used
+    return FaithfulModel(busy).stream_response(None, [])  # type: ignore[arg-type]  # as much of one as is used
 
 
 @pytest.mark.parametrize("answering", [shown, asked])
