@@ -30,6 +30,8 @@ class Chunk:
     """Safe Markdown, to quote."""
     words: str
     """Its plain text, to search."""
+    keywords: tuple[str, ...] = ()
+    """The keywords of its page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def _section(page: Page, headings: list[str], anchor: str, pieces: list[_Piece])
             headings=tuple(headings),
             text=_joined(group),
             words=" ".join(piece.words for piece in group),
+            keywords=page.keywords,
         )
 
 

@@ -38,6 +38,8 @@ class Page:
     url: str
     description: str
     """What its front matter says that it is about; may be empty."""
+    keywords: tuple[str, ...]
+    """Words and phrases by which somebody may look for it who does not know its terms; may be empty."""
     tokens: list[Token]
     """Its Markdown; headings have the `id` by which links reach them."""
 
@@ -73,7 +75,7 @@ def _read(path: Path, folder: Path, base: str) -> Page | None:
     _use_own_anchors(tokens)
     url = base + _slug(path.relative_to(folder), head)
     title = str(head.get("title") or _first_heading(tokens) or path.stem)
-    return Page(title, url or "/", str(head.get("description") or ""), tokens)
+    return Page(title, url or "/", str(head.get("description") or ""), _keywords(head), tokens)
 
 
 def _front_matter(tokens: list[Token]) -> dict[str, Any]:
@@ -81,6 +83,19 @@ def _front_matter(tokens: list[Token]) -> dict[str, Any]:
         return {}
     head = yaml.safe_load(tokens.pop(0).content)
     return head if isinstance(head, dict) else {}
+
+
+def _keywords(head: dict[str, Any]) -> tuple[str, ...]:
+    """Return the front matter's keywords: a list as Docusaurus wants it, or a line with commas.
+
+    They only help to find a page, so that what is neither is no reason to refuse it.
+    """
+    given = head.get("keywords")
+    listed = given if isinstance(given, list) else [given]
+    texts = [str(one) for one in listed if isinstance(one, str | int | float) and not isinstance(one, bool)]
+    if not isinstance(given, list):
+        texts = [one for text in texts for one in text.split(",")]
+    return tuple(dict.fromkeys(word for text in texts if (word := " ".join(text.split()))))
 
 
 def _slug(path: Path, head: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ _CURRENT = "current"
 _LOCK = "lock"
 _UNFINISHED = ".unfinished-"
 # Raised when passages are made or stored in another way: what older releases made is made anew.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class IndexUnusable(Exception):
@@ -145,7 +145,9 @@ def _read_points(place: Path) -> StoredIndex:
 
 
 def _chunk(payload: models.Payload) -> Chunk:
-    return Chunk(**{**payload, "headings": tuple(payload["headings"])})
+    # An index of an older release has no keywords.
+    lists = {name: tuple(payload.get(name, ())) for name in ("headings", "keywords")}
+    return Chunk(**{**payload, **lists})
 
 
 def _put_in_force(folder: Path, name: str) -> None:
