@@ -31,6 +31,17 @@ _HEAD = """\
 title: Settings
 slug: settings
 description: Every environment variable of the server, with its default and what it does.
+keywords: [
+  configuration, config, configure, options, preferences, parameters, flags, knobs, switches, env vars,
+  dotenv, environment, reference, cheat sheet, complete list, adjust, tune, tweak, customise, change the
+  limit, raise, lower, increase, decrease, maximum, minimum, allowed length, character limit, timeout, how
+  long, interval, feature toggle, enable, disable, switch off, turn on, deactivate, where do I put, typo,
+  misspelled, invalid, mandatory, optional, preset, standard value, megabytes, upload size, file formats,
+  MIME types, Word documents, zip, video files, forbid uploads, bucket, MinIO, folder location, directory,
+  path, structured logging, JSON logs, OpenTelemetry, Jaeger, tracing, spans, metrics password, Prometheus,
+  slow query log, pool, connections, idle, throttle, cluster, proxy, passphrase, signing key, reasoning,
+  model name, API credentials, base address, grace period, long answers, simultaneous answers, open tabs,
+  simulate slow typing, whitelisted websites]
 toc_max_heading_level: 2
 ---
 

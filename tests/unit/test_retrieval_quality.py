@@ -55,9 +55,10 @@ async def test_questions_in_the_docs_words_find_their_page(quality: Quality) -> 
     assert quality.direct.at_1 >= 0.8
 
 
-async def test_paraphrases_do_not_get_worse(quality: Quality) -> None:
-    # The goal is 0.9 for all questions; word vectors alone do not reach it for these.
-    assert quality.all.at_3 >= 0.8
+async def test_questions_in_words_of_ones_own_find_it_by_the_authors_keywords(quality: Quality) -> None:
+    assert quality.all.at_3 >= 0.9
+    # Word vectors alone find 0.55 of these.
+    assert quality.paraphrases.at_3 >= 0.8
 
 
 async def test_what_the_docs_do_not_cover_is_not_answered(quality: Quality) -> None:
