@@ -636,10 +636,11 @@ describe("conversations", () => {
   it.each(["", "<html>Welcome to this network</html>", ": memory\n\nevent: resync\ndata: {}\n\n"])(
     "are asked for calmly while the stream of changes ends as soon as it begins, with %j",
     async (text) => {
-      const short = async (url: string, init: RequestInit) =>
-        url.startsWith("/chat/events") && (server.asked.push("/chat/events"), true)
-          ? new Response(text)
-          : server.fetch(url, init, browser.cookies);
+      const short = async (url: string, init: RequestInit) => {
+        if (!url.startsWith("/chat/events")) return server.fetch(url, init, browser.cookies);
+        server.asked.push("/chat/events");
+        return new Response(text);
+      };
       await alice({ fetch: short });
       await time.pass(5_000);
       const asked = server.asked.length;

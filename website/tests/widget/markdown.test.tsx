@@ -77,6 +77,6 @@ test.each([
 );
 
 test("what cannot be drawn takes nothing else away, and is drawn when it can be", () => {
-  const fine = "A ruler in code:\n\n```\n/" + "*".repeat(120) + "/\n```";
+  const fine = `A ruler in code:\n\n\`\`\`\n/${"*".repeat(120)}/\n\`\`\``;
   expect(draw(fine).querySelector("pre")).not.toBeNull();
 });
