@@ -14,16 +14,21 @@ export function DemoUsers({ names, onDone }: DemoUsersProps): ReactNode {
   const chat = useChat();
   const { attempt } = useAnnouncements();
   const enter = async (name: string) => {
-    if (await attempt(() => chat.signInAs(name), `You are ${name}`)) onDone();
+    if (await attempt(() => chat.signInAs(name), `You are ${capitalized(name)}`)) onDone();
   };
   return (
     <div className={styles.demo}>
       <p>For a try, without a password:</p>
       {names.map((name) => (
         <Button key={name} onClick={() => void enter(name)}>
-          Continue as {name}
+          Continue as {capitalized(name)}
         </Button>
       ))}
     </div>
   );
+}
+
+/** The server writes them small. */
+function capitalized(name: string): string {
+  return name.charAt(0).toUpperCase() + name.slice(1);
 }
