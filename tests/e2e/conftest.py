@@ -1,114 +1,51 @@
-"""The demo in a process of its own, and a browser to look at it with."""
+"""Servers, browsers, and people in front of them."""
 
-import asyncio
 import os
 import shutil
-import signal
-import sys
-from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserType, async_playwright, expect
 
-from tests.support.ports import free_port
+from app.chat.responder import Responder
+from app.demo.website import website
+from tests.e2e.demo_server import DemoServer
+from tests.e2e.visits import PATIENCE_MS, Visit
+from tests.support.server import House, house
 
-_COMMAND = Path(sys.executable).with_name("chatkit-neon")
 # Nothing but the page may use the network.
 _QUIET = ["--disable-background-networking", "--disable-component-update", "--no-first-run", "--disable-sync"]
-_START_SECONDS = 60
-_STOP_SECONDS = 30
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
-class DemoServer:
-    """`chatkit-neon demo`, always on the same port and the same data."""
+class Serving(Protocol):
+    """What starts a server with the site on the test's own database."""
 
-    def __init__(self, data: Path) -> None:
-        self._data = data
-        self._port = free_port()
-        self._process: Process | None = None
-        self._log: asyncio.Task[None] | None = None
-        self.said: list[str] = []
-
-    @property
-    def url(self) -> str:
-        """The address of the page."""
-        return f"http://127.0.0.1:{self._port}/"
-
-    async def start(self) -> None:
-        """Return when the server takes requests."""
-        self._process = await asyncio.create_subprocess_exec(
-            *(_COMMAND, "demo", "--port", str(self._port), "--data", self._data),
-            cwd=self._data.parent,
-            env=os.environ | {"CHAT_RESPONDER": "echo", "PYTHONUNBUFFERED": "1"},
-            stdout=PIPE,
-            stderr=STDOUT,
-        )
-        running = asyncio.Event()
-        self._log = asyncio.create_task(self._listen(self._process, running))
-        async with asyncio.timeout(_START_SECONDS):
-            await running.wait()
-        assert self._process.returncode is None, "The demo did not start:\n" + "\n".join(self.said)
-
-    async def kill(self) -> None:
-        """End the server as a crash would."""
-        await self._end(signal.SIGKILL)
-
-    async def stop(self) -> None:
-        """End the server; one that does not stop is killed. Does nothing when it is not running."""
-        if self._process is None:
-            return
-        try:
-            await asyncio.wait_for(self._end(signal.SIGTERM), _STOP_SECONDS)
-        except TimeoutError:
-            await self.kill()
-            raise
-
-    async def _end(self, how: signal.Signals) -> None:
-        assert self._process is not None
-        assert self._log is not None
-        if self._process.returncode is None:
-            self._process.send_signal(how)
-        await self._process.wait()
-        await asyncio.shield(self._log)
-        self._process = self._log = None
-
-    async def _listen(self, process: Process, running: asyncio.Event) -> None:
-        assert process.stdout is not None
-        async for line in process.stdout:
-            self.said.append(line.decode(errors="replace").rstrip())
-            if "Uvicorn running on" in self.said[-1]:
-                running.set()
-        await process.wait()
-        running.set()
+    def __call__(
+        self, responder: Responder | None = None, *, database: str | None = None, **settings: Any
+    ) -> Awaitable[House]:
+        """Return it, running; `database` is another way to the database."""
 
 
-@dataclass
-class Visit:
-    """A browser window of a person with no past, and what went on behind it."""
-
-    page: Page
-    console_errors: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.page.on("console", self._note_message)
-        self.page.on("pageerror", lambda error: self.console_errors.append(str(error)))
-        self.page.on("request", self._note_request)
-
-    def _note_message(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.console_errors.append(message.text)
-
-    def _note_request(self, request: Request) -> None:
-        self.requests.append(request.url)
+Visiting = Callable[..., Awaitable[Visit]]
 
 
-@pytest_asyncio.fixture(scope="module")
-async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DemoServer]:
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """Return the folder of the built website."""
+    built = website()
+    if built is None:
+        pytest.fail("The website is not built. Run: make site")
+    return built
+
+
+@pytest_asyncio.fixture(scope="session")
+async def demo(site: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DemoServer]:
     """Yield a running demo."""
     server = DemoServer(tmp_path_factory.mktemp("demo") / "data")
     try:
@@ -118,39 +55,57 @@ async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DemoSe
         await server.stop()
 
 
-@pytest_asyncio.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Yield a browser."""
+@pytest.fixture(scope="session")
+def launching() -> dict[str, Any]:
+    """Return how the browser is launched."""
     program = shutil.which("chromium")
     if program is None:
         pytest.fail(
             "The end-to-end tests need Chromium as `chromium` on the PATH (Debian: apt install chromium)"
         )
     as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return {"executable_path": program, "args": [*_QUIET, *as_root]}
+
+
+@pytest_asyncio.fixture(scope="session")
+async def chromium() -> AsyncIterator[BrowserType]:
+    """Yield what launches browsers."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=[*_QUIET, *as_root])
-        yield browser
-        await browser.close()
+        yield playwright.chromium
 
 
-Visiting = Callable[[], Awaitable[Visit]]
+@pytest_asyncio.fixture(scope="session")
+async def browser(chromium: BrowserType, launching: dict[str, Any]) -> AsyncIterator[Browser]:
+    """Yield a browser."""
+    browser = await chromium.launch(**launching)
+    yield browser
+    await browser.close()
 
 
 @pytest_asyncio.fixture
-async def visit(demo: DemoServer, browser: Browser) -> AsyncIterator[Visiting]:
-    """Yield what opens the page for somebody new, with nothing in the browser yet."""
+async def serve(database_url: str, site: Path) -> AsyncIterator[Serving]:
+    """Yield what starts servers in this process, which end with the test."""
+    async with AsyncExitStack() as running:
+
+        def begin(
+            responder: Responder | None = None, *, database: str | None = None, **settings: Any
+        ) -> Awaitable[House]:
+            served = house(database or database_url, responder, site=site, **settings)
+            return running.enter_async_context(served)
+
+        yield begin
+
+
+@pytest_asyncio.fixture
+async def visit(serve: Serving, browser: Browser) -> AsyncIterator[Visiting]:
+    """Yield what opens a browser profile with nothing in it yet, for the server at an address."""
     visits: list[Visit] = []
 
-    async def open_page() -> Visit:
-        context = await browser.new_context(base_url=demo.url)
-        context.set_default_timeout(10_000)
-        visits.append(Visit(await context.new_page()))
-        await visits[-1].page.goto("/")
+    async def begin(url: str, **options: Any) -> Visit:
+        visits.append(Visit(await browser.new_context(**options), url))
         return visits[-1]
 
-    yield open_page
+    yield begin
     for opened in visits:
-        await opened.page.context.close()
-    strangers = [url for seen in visits for url in seen.requests if not url.startswith((demo.url, "data:"))]
-    assert strangers == [], "the page asked elsewhere"
-    assert [text for seen in visits for text in seen.console_errors] == []
+        await opened.context.close()
+    assert [finding for opened in visits for finding in opened.wrong] == []

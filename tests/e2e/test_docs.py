@@ -4,7 +4,7 @@ import re
 
 from playwright.async_api import Browser, Route
 
-from tests.e2e.conftest import DemoServer
+from tests.e2e.demo_server import DemoServer
 
 _STAND_IN = """
 window.SwaggerUIBundle = (options) => { document.body.dataset.shows = options.url; };

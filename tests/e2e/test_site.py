@@ -1,19 +1,15 @@
 """Every page of the website as a person meets it: light and dark, on a desk and on a phone."""
 
 import re
-from pathlib import Path
 
 import httpx
 import pytest
 from playwright.async_api import Browser, Page
 
-from tests.e2e.conftest import DemoServer, Visit
+from tests.e2e.axe import barriers
+from tests.e2e.conftest import Visiting
+from tests.e2e.demo_server import DemoServer
 
-_AXE = Path(__file__).parents[2] / "website/node_modules/axe-core/axe.min.js"
-_RUN_AXE = """async () => {
-  const { violations } = await axe.run(document, { resultTypes: ["violations"] });
-  return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`));
-}"""
 _PHONE = 360
 
 
@@ -31,9 +27,7 @@ async def look(page: Page, address: str) -> list[str]:
     """Open a page and return what is wrong with it."""
     await page.goto(address)
     await page.wait_for_selector("html[data-has-hydrated=true]", state="attached")
-    # Past the page's policy, as a person's own tools are.
-    await page.evaluate(_AXE.read_text())
-    wrong: list[str] = await page.evaluate(_RUN_AXE)
+    wrong = await barriers(page)
     window = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     if window[0] > window[1]:
         wrong.append(f"wider than the window: {window}")
@@ -43,20 +37,15 @@ async def look(page: Page, address: str) -> list[str]:
 @pytest.mark.parametrize("width", [_PHONE, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_every_page_can_be_used_by_everybody_and_asks_nobody_else(
-    demo: DemoServer, browser: Browser, pages: list[str], scheme: str, width: int
+    demo: DemoServer, visit: Visiting, pages: list[str], scheme: str, width: int
 ) -> None:
-    context = await browser.new_context(
-        base_url=demo.url,
-        color_scheme="dark" if scheme == "dark" else "light",
-        viewport={"width": width, "height": 800},
+    scheme_of_it = "dark" if scheme == "dark" else "light"
+    visitor = await visit(
+        demo.url, base_url=demo.url, color_scheme=scheme_of_it, viewport={"width": width, "height": 800}
     )
-    visit = Visit(await context.new_page())
-    wrong = [finding for address in pages for finding in await look(visit.page, address)]
+    page = (await visitor.tab()).page
+    wrong = [finding for address in pages for finding in await look(page, address)]
     assert wrong == []
-    # What the policy refuses is among these, too.
-    assert visit.console_errors == []
-    assert [url for url in visit.requests if not url.startswith((demo.url, "data:"))] == []
-    await context.close()
 
 
 async def test_a_page_that_is_not_there_says_so(demo: DemoServer, browser: Browser) -> None:
