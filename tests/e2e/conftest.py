@@ -33,6 +33,7 @@ class Serving(Protocol):
 
 
 Visiting = Callable[..., Awaitable[Visit]]
+Launching = Callable[[str], Awaitable[Visit]]
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +104,23 @@ async def visit(serve: Serving, browser: Browser) -> AsyncIterator[Visiting]:
 
     async def begin(url: str, **options: Any) -> Visit:
         visits.append(Visit(await browser.new_context(**options), url))
+        return visits[-1]
+
+    yield begin
+    for opened in visits:
+        await opened.context.close()
+    assert [finding for opened in visits for finding in opened.wrong] == []
+
+
+@pytest_asyncio.fixture
+async def launch(
+    serve: Serving, chromium: BrowserType, launching: dict[str, Any], tmp_path: Path
+) -> AsyncIterator[Launching]:
+    """Yield what starts a browser whose profile is on the disk, always the same one."""
+    visits: list[Visit] = []
+
+    async def begin(url: str) -> Visit:
+        visits.append(Visit(await chromium.launch_persistent_context(tmp_path, **launching), url))
         return visits[-1]
 
     yield begin

@@ -66,7 +66,7 @@ class Visit:
 
     async def unsent(self) -> list[dict[str, Any]]:
         """Return what the browser's storage has of messages that are not sent, whoever's they are."""
-        found: list[dict[str, Any]] = await self.context.pages[0].evaluate(
+        found: list[dict[str, Any]] = await self.context.pages[-1].evaluate(
             """async () => {
               const request = indexedDB.open("chatkit-neon", 1);
               const database = await new Promise((done, fail) => {
