@@ -62,7 +62,12 @@ export class Listing {
   /** Asks for them in a moment: changes come in pairs and more. */
   loadSoon(): void {
     this.#callOff();
-    this.#callOff = this.parts.env.after(SOON_MS, () => void this.load());
+    // A page that is on its way may be of before the change.
+    this.#callOff = this.parts.env.after(SOON_MS, () => void this.#idle().then(() => this.load()));
+  }
+
+  async #idle(): Promise<void> {
+    await this.#running;
   }
 
   async loadMore(): Promise<void> {

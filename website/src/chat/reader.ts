@@ -7,8 +7,17 @@ const ITEMS = 40;
 const MOST_FOLLOWS = 5;
 const LONGEST_DELAY_MS = 30_000;
 
+/** Newest items that are on their way, and those that are wanted after them. */
+interface Asked {
+  readonly done: Promise<void>;
+  next: Promise<void> | null;
+  complete: boolean;
+}
+
 /** Fetches what was said in conversations, and follows what is being said in them elsewhere. */
 export class Reader {
+  readonly #asked = new Map<Conversation, Asked>();
+
   /** `gone`: the server has no such conversation any more. `ended`: an answer that was followed is over. */
   constructor(
     private readonly tools: TurnTools,
@@ -35,7 +44,20 @@ export class Reader {
   }
 
   /** Fetches the newest items. `complete`: what is not stored is gone, also what was cut off. */
-  async newest(conversation: Conversation, complete = false): Promise<void> {
+  newest(conversation: Conversation, complete = false): Promise<void> {
+    const before = this.#asked.get(conversation);
+    if (before !== undefined) {
+      // The page on its way may be of before the change: another one is asked for behind it, one for all changes.
+      before.complete ||= complete;
+      before.next ??= before.done.then(() => this.newest(conversation, before.complete));
+      return before.next;
+    }
+    const done = this.#newest(conversation, complete).finally(() => this.#asked.delete(conversation));
+    this.#asked.set(conversation, { done, next: null, complete: false });
+    return done;
+  }
+
+  async #newest(conversation: Conversation, complete: boolean): Promise<void> {
     const { id, transcript } = conversation;
     if (id === null) return;
     conversation.stale = false;

@@ -651,6 +651,58 @@ describe("conversations", () => {
     },
   );
 
+  it("are in step however late and in what order pages come, and are asked for once for many changes", async () => {
+    const late: (() => void)[] = [];
+    let isLate = false;
+    let pages = 0;
+    const slow = async (url: string, init: RequestInit) => {
+      const response = await server.fetch(url, init, browser.cookies);
+      const isPage = url.startsWith("/chat/threads?") || String(init.body).includes("items.list");
+      if (isPage) pages++;
+      if (isPage && isLate) await new Promise<void>((resolve) => late.push(resolve));
+      return response;
+    };
+    const { chat } = await alice({ fetch: slow });
+    await chat.send("Begun here");
+    await time.until("it is answered", settled({ chat } as Tab));
+    await time.pass(1_000);
+    const id = server.threads[0]?.id ?? "";
+    isLate = true;
+    server.say(id, "demo-alice", "First");
+    await time.pass(200);
+    server.say(id, "demo-alice", "Second");
+    server.begin("demo-alice", "Begun elsewhere", ["Hello"]);
+    await time.pass(200);
+    isLate = false;
+    for (const arrive of late.reverse()) arrive();
+    await time.pass(1_000);
+    expect(shown(chat).slice(-2)).toEqual(["sent: Second", "whole: Second"]);
+    expect(chat.getState().threads.rows.map((row) => row.title)).toEqual(["Begun elsewhere", "Begun here"]);
+    pages = 0;
+    for (let say = 0; say < 50; say++) server.say(id, "demo-alice", `Burst ${say}`);
+    await time.pass(1_000);
+    expect(shown(chat).at(-1)).toBe("whole: Burst 49");
+    expect(pages).toBeLessThan(10);
+  });
+
+  it("do not wait for ever for a page that stops in its middle", async () => {
+    const begun = server.begin("demo-alice", "Long ago", ["Hello"]);
+    let isStuck = false;
+    const { chat } = await alice({
+      fetch: async (url: string, init: RequestInit) =>
+        isStuck && String(init.body).includes("items.list")
+          ? new Response(new ReadableStream())
+          : server.fetch(url, init, browser.cookies),
+    });
+    chat.newThread();
+    isStuck = true;
+    void chat.openThread(begun.id);
+    await time.until("it is said", () => chat.getState().open.problem !== null);
+    isStuck = false;
+    await chat.openThread(begun.id);
+    expect(shown(chat)).toEqual(["sent: Hello", "whole: Hello"]);
+  });
+
   it("remember what was thought of an answer", async () => {
     const tab = await alice();
     await tab.chat.send("Rate me");

@@ -22,6 +22,7 @@ export type Body = string;
 /** Silence after which a stream counts as cut: nobody says when a phone changes its network. */
 const TURN_SILENCE_MS = 60_000;
 const EVENTS_SILENCE_MS = 40_000;
+const PAGE_MS = 30_000;
 const QUICK_TRIES = 3;
 const QUICK_DELAY_MS = 300;
 /** Whoever waits in front of the page is told instead. */
@@ -52,7 +53,7 @@ export class Api {
   async threads(limit: number, after: string | null): Promise<WirePage<WireSummary>> {
     const cursor = after === null ? "" : `&after=${encodeURIComponent(after)}`;
     const response = await this.http.send(`/chat/threads?limit=${limit}${cursor}`);
-    return pageOf(await jsonOf(response), (row) => threadOf(row) as WireSummary | null);
+    return pageOf(await this.#jsonOf(response), (row) => threadOf(row) as WireSummary | null);
   }
 
   /** Newest first. */
@@ -63,7 +64,7 @@ export class Api {
 
   async feedback(threadId: string): Promise<Readonly<Record<string, Opinion>>> {
     const response = await this.http.send(`${pathOf(threadId)}/feedback`);
-    return fieldsOf(fieldsOf(await jsonOf(response)).data) as Record<string, Opinion>;
+    return fieldsOf(fieldsOf(await this.#jsonOf(response)).data) as Record<string, Opinion>;
   }
 
   async rename(threadId: string, title: string): Promise<void> {
@@ -143,7 +144,22 @@ export class Api {
   }
 
   async #ask(type: string, params: object): Promise<unknown> {
-    return jsonOf(await this.#post(bodyOf(type, params), null));
+    return this.#jsonOf(await this.#post(bodyOf(type, params), null));
+  }
+
+  /** A body that stops in its middle is cut, too: nothing else ends it. */
+  async #jsonOf(response: Response): Promise<unknown> {
+    let callOff = () => {};
+    const late = new Promise<never>((_, reject) => {
+      callOff = this.env.after(PAGE_MS, () => reject(new Error("It stopped in its middle.")));
+    });
+    try {
+      return await Promise.race([response.json(), late]);
+    } catch {
+      throw new Failure("The connection to the server was lost.", "network");
+    } finally {
+      callOff();
+    }
   }
 
   /** Changes something, once, however often it has to be sent. */
@@ -190,14 +206,6 @@ export class Api {
     } finally {
       off();
     }
-  }
-}
-
-async function jsonOf(response: Response): Promise<unknown> {
-  try {
-    return await response.json();
-  } catch {
-    throw new Failure("The connection to the server was lost.", "network");
   }
 }
 
