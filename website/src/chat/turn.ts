@@ -71,7 +71,9 @@ export class Turn {
       } catch (error) {
         if (signal.aborted) break;
         const failure = error instanceof Failure ? error : null;
-        if (failure === null || !failure.canRetry) return this.#ended(error);
+        // Whoever is not known here any more has another session soon; until then this is still theirs to send.
+        if (failure === null || !(failure.canRetry || failure.kind === "unauthorized"))
+          return this.#ended(error);
         if (this.#taken && failures >= MOST_TRIES_ONCE_TAKEN) return { kind: "cut" };
         const delay = Math.max(failure.retryAfterMs ?? 0, delayOf(failures, LONGEST_DELAY_MS, env.random()));
         await this.asking.waiting(problemOf(failure), env.now() + delay);
@@ -83,7 +85,6 @@ export class Turn {
 
   #ended(error: unknown): Outcome {
     const problem = problemOf(error);
-    if (error instanceof Failure && error.kind === "unauthorized") return { kind: "left" };
     if (!this.#taken) return { kind: "refused", problem };
     this.conversation.transcript.say(problem, this.tools.env.now());
     return { kind: "cut" };

@@ -353,6 +353,18 @@ describe("a message", () => {
     await expect(tab.chat.takeBack(entry?.key ?? "")).rejects.toMatchObject({ canRetry: false });
   });
 
+  it("is sent by itself when the server knows the person again", async () => {
+    const tab = await alice();
+    const until = time.now + 90_000;
+    server.fault = ({ path }) => (path === "/chatkit" && time.now < until ? { status: 401 } : null);
+    await tab.chat.send("Still me");
+    await time.pass(60_000);
+    expect(shown(tab.chat)).toEqual(["waiting: Still me"]);
+    expect(server.asked.length).toBeLessThan(60);
+    await time.pass(120_000);
+    expect(shown(tab.chat)).toEqual(["sent: Still me", "whole: Still me"]);
+  });
+
   it("that was taken back while it waited is not sent after all, and the next one is", async () => {
     const tab = await alice();
     const other = await opened();
@@ -701,6 +713,26 @@ describe("conversations", () => {
     isStuck = false;
     await chat.openThread(begun.id);
     expect(shown(chat)).toEqual(["sent: Hello", "whole: Hello"]);
+  });
+
+  it("stay in sight when something else answers in the server's place", async () => {
+    let answer: (() => Response) | null = null;
+    const { chat } = await alice({
+      fetch: async (url: string, init: RequestInit) =>
+        answer !== null && !/healthz|readyz|events/.test(url)
+          ? answer()
+          : server.fetch(url, init, browser.cookies),
+    });
+    await chat.send("In sight");
+    await time.until("it is answered", settled({ chat } as Tab));
+    for (const text of ["{}", '{"error":{"code":"x"}}', "[]", "null", "<html>"]) {
+      answer = () => new Response(text, { headers: { "Content-Type": "application/json" } });
+      await chat.openThread(chat.getState().open.key);
+      chat.retry();
+      await time.pass(10_000);
+      expect(shown(chat)).toEqual(["sent: In sight", "whole: In sight"]);
+      expect(chat.getState().open.problem).not.toBeNull();
+    }
   });
 
   it("remember what was thought of an answer", async () => {

@@ -1,5 +1,7 @@
 /** What the server sends, as far as it is relied on. Anything may be missing, new or of another shape. */
 
+import { Failure } from "./failure";
+
 export type Fields = Readonly<Record<string, unknown>>;
 
 export interface WireItem extends Fields {
@@ -76,6 +78,9 @@ export function eventOf(data: string): WireEvent | null {
 
 export function pageOf<Row>(value: unknown, rowOf: (row: unknown) => Row | null): WirePage<Row> {
   const page = fieldsOf(value);
+  // Nothing is taken to be empty because something else answered in the server's place.
+  if (!Array.isArray(page.data))
+    throw new Failure("The server's answer cannot be understood.", "unavailable");
   const data = listOf(page.data)
     .map(rowOf)
     .filter((row) => row !== null);
