@@ -140,6 +140,29 @@ test("a draft stays with its conversation and its person, over a reload", () => 
   expect(message().value).toBe("");
 });
 
+test("what a visitor was typing goes along when they sign in, and is no later visitor's", () => {
+  const ann: ChatState["person"] = { kind: "account", id: "u1", name: "Ann", ways: VISITOR.ways };
+  const chat = fakeChat({ person: VISITOR, open: { ...NEW_THREAD, key: "a" } });
+  drawPanel(chat);
+  fireEvent.change(message(), { target: { value: "half a thou" } });
+  act(() => chat.set({ person: ann, open: { ...NEW_THREAD, key: "b" } }));
+  expect(message().value).toBe("half a thou");
+  act(() => chat.set({ person: VISITOR, open: { ...NEW_THREAD, key: "c" } }));
+  expect(message().value).toBe("");
+  act(() => chat.set({ person: ann, open: { ...NEW_THREAD, key: "d" } }));
+  expect(message().value).toBe("half a thou");
+});
+
+test("nothing of the one before is asked of, or shown to, who comes next", () => {
+  const ann: ChatState["person"] = { kind: "account", id: "u1", name: "Ann", ways: VISITOR.ways };
+  const chat = fakeChat({ person: ann, threads: LIST });
+  drawPanel(chat);
+  fireEvent.click(button("Conversations"));
+  fireEvent.click(screen.getAllByRole("button", { name: "Delete" })[0] as HTMLElement);
+  act(() => chat.set({ person: VISITOR, threads: { ...LIST, rows: [] } }));
+  expect(screen.queryByRole("dialog", { name: /Delete/ })).toBeNull();
+});
+
 test("what is typed before it is known who types is kept when that is known", () => {
   const chat = fakeChat({ person: { kind: "unknown" } });
   drawPanel(chat);

@@ -15,6 +15,31 @@ export function draftKey({ person, open }: Pick<ChatState, "person" | "open">): 
   return `${PREFIX}${owner}:${open.id ?? "new"}`;
 }
 
+/** Whose draft it is, as far as its key says. */
+export function ownerOf(key: string): string {
+  return key.slice(0, key.lastIndexOf(":"));
+}
+
+/** Makes what was typed as a visitor in this tab an account's, as what was sent is: the next visitor is somebody else. */
+export function takeDraftsOver(key: string): void {
+  const [from, to] = [`${PREFIX}visitor`, ownerOf(key)];
+  if (from === to) return;
+  for (const old of storedKeys()) {
+    if (ownerOf(old) !== from) continue;
+    const own = to + old.slice(from.length);
+    saveDraft(own, [loadDraft(own), loadDraft(old)].filter(Boolean).join("\n\n"));
+    saveDraft(old, "");
+  }
+}
+
+function storedKeys(): string[] {
+  try {
+    return Object.keys(sessionStorage);
+  } catch {
+    return [];
+  }
+}
+
 export function loadDraft(key: string): string {
   try {
     return sessionStorage.getItem(key) ?? "";

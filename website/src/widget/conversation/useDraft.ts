@@ -1,7 +1,15 @@
 import { useAui, useAuiState } from "@assistant-ui/react";
 import { useEffect, useRef } from "react";
 import { useChatState } from "../parts/ChatContext";
-import { addToDraft, draftKey, loadDraft, saveDraft, type TextPlace } from "./drafts";
+import {
+  addToDraft,
+  draftKey,
+  loadDraft,
+  ownerOf,
+  saveDraft,
+  type TextPlace,
+  takeDraftsOver,
+} from "./drafts";
 
 /** Keeps what is being typed, over reloads and changes of the conversation. */
 export function useDraft(): void {
@@ -19,6 +27,7 @@ export function useDraft(): void {
       return;
     }
     kept.current = { key, conversation: open.key };
+    if (key !== null) takeDraftsOver(key);
     if (before.key === null || isSameDraft(before, key, open.key)) {
       // Typed before it was known who types, or where: it moves along.
       if (before.key !== null) saveDraft(before.key, "");
@@ -46,5 +55,5 @@ function isSameDraft(
 }
 
 function owner(key: string | null): string | null {
-  return key === null ? null : key.slice(0, key.lastIndexOf(":"));
+  return key === null ? null : ownerOf(key);
 }

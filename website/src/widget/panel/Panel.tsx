@@ -53,7 +53,8 @@ export function Panel({ open, takesFocus, onClose }: PanelFrameProps): ReactNode
         <Conversation hidden={view !== "conversation"} notices={<KeepingNotice onSignIn={toSignIn} />} />
         {view === "threads" && (
           <>
-            <ThreadList onOpened={toConversation} />
+            {/* A question about one person's conversation is none for the next. */}
+            <ThreadList key={person.kind === "account" ? person.id : person.kind} onOpened={toConversation} />
             <AccountBar onSignIn={toSignIn} />
           </>
         )}
