@@ -191,9 +191,10 @@ export class Session {
   }
 
   async deleteEntry(key: string): Promise<void> {
+    const { open } = this;
     const { node, id } = this.#item(key);
     await this.parts.api.deleteItem(id, node.item.id);
-    this.open.transcript.remove(node.item.id);
+    open.transcript.remove(node.item.id);
     this.listing.loadSoon();
   }
 

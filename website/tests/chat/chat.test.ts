@@ -735,6 +735,23 @@ describe("conversations", () => {
     }
   });
 
+  it("lose what was deleted in them, also when one looks at another meanwhile", async () => {
+    // Nothing is heard of the server's own word of it.
+    server.fault = ({ path }) => (path === "/chat/events" ? { status: 404 } : null);
+    const tab = await alice();
+    const texts = Array.from({ length: 40 }, (_, at) => `Say ${at}`);
+    const long = server.begin("demo-alice", "Long", texts);
+    const other = server.begin("demo-alice", "Other", ["Hello"]);
+    await tab.chat.openThread(long.id);
+    await tab.chat.loadOlder();
+    const [first] = tab.chat.getState().open.entries;
+    const deleted = tab.chat.deleteEntry(first?.key ?? "");
+    await tab.chat.openThread(other.id);
+    await deleted;
+    await tab.chat.openThread(long.id);
+    expect(shown(tab.chat)[0]).not.toBe("sent: Say 0");
+  });
+
   it("remember what was thought of an answer", async () => {
     const tab = await alice();
     await tab.chat.send("Rate me");
