@@ -1,5 +1,6 @@
 """Passages in answers: the source that is shown for one, and its text as a quote."""
 
+from functools import lru_cache
 from urllib.parse import urljoin
 
 from chatkit.types import FileSource, URLSource
@@ -27,7 +28,8 @@ def source_of(passage: Passage, public_url: str | None) -> URLSource | FileSourc
 
 def title_of(passage: Passage) -> str:
     """Return a passage's title, as one line of plain text."""
-    words = " ".join("".join(char if char.isprintable() else " " for char in passage.title).split())
+    title = passage.title[: 2 * _LONGEST_TITLE]
+    words = " ".join("".join(char if char.isprintable() else " " for char in title).split())
     return _shortened(words, _LONGEST_TITLE) or "Untitled"
 
 
@@ -36,7 +38,13 @@ def quote_of(passage: Passage) -> str:
 
     Whatever the text is, the quote holds all of it, and holds no link, picture or HTML.
     """
-    text = safe_markdown(_shortened(passage.text, _LONGEST_QUOTE))
+    return _quoted(_shortened(passage.text, _LONGEST_QUOTE))
+
+
+# Most of what an answer without a model takes; the same passages are quoted again and again.
+@lru_cache(maxsize=512)
+def _quoted(words: str) -> str:
+    text = safe_markdown(words)
     # Markdown knows these ends of lines only; a carriage return has become one of them by now.
     return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
 

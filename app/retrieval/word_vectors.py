@@ -1,6 +1,7 @@
 """Vectors of texts from a table of word vectors that is part of a package: no network, no model to run."""
 
 import logging
+import os
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -21,6 +22,8 @@ class WordVectors:
         self._model = _model()
         # For numbers this small NumPy's threads do nothing but wait for each other: 20 ms on a busy machine.
         threadpool_limits(1, user_api="blas")
+        # Likewise the tokenizer's.
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """Return one vector for each text."""
