@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from limits import parse_many
 from pydantic import (
@@ -26,6 +27,8 @@ from app.files.urls import parse_files_url
 # As browsers write it: no path, no slash at the end, nothing in capitals.
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 _ADDRESS = re.compile(r"https?://[^/?#\s]+")
+# What a header can carry.
+_KEY = re.compile(r"[!-~]+")
 _READING = SettingsConfigDict(
     env_file=".env",
     extra="ignore",
@@ -246,9 +249,19 @@ class Settings(IndexSettings):
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
         # Not the value itself: what is wrong with it may be a password in the wrong place.
-        if value is not None and not _ADDRESS.match(value):
+        if value is not None and not _is_address(value):
             raise ValueError("not an address; write it like https://www.example.com")
         return value
+
+    @field_validator("openai_api_key", "qdrant_api_key")
+    @classmethod
+    def _is_a_key(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        # A file that holds a key often ends its line.
+        if not _KEY.fullmatch(key := value.strip()):
+            raise ValueError("not a key: blank, or with characters that no key has; copy it again")
+        return key
 
     @field_validator("redis_url")
     @classmethod
@@ -321,3 +334,11 @@ def explain(error: ValidationError) -> str:
         message = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{name}: {message}" if name else message)
     return "\n".join(lines)
+
+
+def _is_address(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return bool(_ADDRESS.match(value) and parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

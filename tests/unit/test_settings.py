@@ -60,6 +60,14 @@ def test_only_the_database_has_to_be_named(monkeypatch: pytest.MonkeyPatch) -> N
             {"DATABASE_URL": URL, "OPENAI_BASE_URL": "http://localhost/v1", "OPENAI_API_KEY": "S3cret"},
             "OPENAI_MODEL is missing",
         ),
+        ({"DATABASE_URL": URL, "OPENAI_API_KEY": " "}, "OPENAI_API_KEY: "),
+        ({"DATABASE_URL": URL, "OPENAI_API_KEY": "S3cret\u00e9"}, "OPENAI_API_KEY: "),
+        ({"DATABASE_URL": URL, "OPENAI_API_KEY": "S3cret\nS3cret"}, "OPENAI_API_KEY: "),
+        ({"DATABASE_URL": URL, "QDRANT_API_KEY": "S3cret key"}, "QDRANT_API_KEY: "),
+        ({"DATABASE_URL": URL, "QDRANT_URL": "http://localhost"}, "QDRANT_URL needs QDRANT_COLLECTION"),
+        ({"DATABASE_URL": URL, "QDRANT_URL": "http://localhost:S3cret"}, "QDRANT_URL: "),
+        ({"DATABASE_URL": URL, "OPENAI_BASE_URL": "http://localhost:66000"}, "OPENAI_BASE_URL: "),
+        ({"DATABASE_URL": URL, "OPENAI_BASE_URL": "http://[::1"}, "OPENAI_BASE_URL: "),
         ({"DATABASE_URL": URL, "OPENAI_API": "smoke signals"}, "OPENAI_API: "),
         ({"DATABASE_URL": URL, "OPENAI_READS": "images,thoughts"}, "OPENAI_READS: "),
         ({"DATABASE_URL": URL, "CHAT_MODEL_INPUT_TOKENS": "0"}, "CHAT_MODEL_INPUT_TOKENS: "),
@@ -91,6 +99,10 @@ def test_what_a_model_reads_is_a_list_or_none(
     monkeypatch: pytest.MonkeyPatch, written: str, read: tuple[str, ...] | None
 ) -> None:
     assert settings(monkeypatch, DATABASE_URL=URL, OPENAI_READS=written).openai_reads == read
+
+
+def test_the_end_of_a_line_is_no_part_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings(monkeypatch, DATABASE_URL=URL, OPENAI_API_KEY="S3cret\n").openai_api_key == "S3cret"
 
 
 @pytest.mark.parametrize(
