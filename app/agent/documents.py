@@ -11,7 +11,7 @@ from chatkit.agents import AgentContext
 from chatkit.types import FileSource, SearchTask, URLSource
 
 from app.agent.data import data_block
-from app.agent.mending import whole_characters
+from app.characters import whole_characters
 from app.chat.citations import source_of, title_of
 from app.retrieval.passages import Passage, RetrievalUnavailable, Retriever
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from app.characters import whole_characters
+
 _CALL = "function_call"
 
 
@@ -79,15 +81,6 @@ class Mending:
         self._taken.add(name)
         self._named.add(name)
         return name
-
-
-def whole_characters(text: str) -> str:
-    """Return a text with halves of one character joined; a half that is alone becomes U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
 
 
 def _mend(value: Any) -> Any:

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 _BEGINNING = 2_000
 _LONGEST = 80
 _AT_ONCE = 8
+_MOST_WAITING = 200
 _WHAT = "The beginning of the conversation:"
 _QUOTES = "\"'`*#_ «»“”„\u2018\u2019"
 
@@ -53,6 +54,9 @@ class Titles:
         """
         is_first = not any(isinstance(item, AssistantMessageItem) for item in before)
         if not is_first or not answer.strip() or turn.thread.title != title_from(message):
+            return
+        if len(self._tasks) >= _MOST_WAITING:
+            # A model that is too slow for its names would be asked for ever more of them.
             return
         task = asyncio.create_task(self._name(turn, turn.thread.title, text_of(message), answer))
         self._tasks.add(task)

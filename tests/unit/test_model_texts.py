@@ -1,6 +1,13 @@
 """What is made of a model's words: citations, names of conversations, and guesses of their size."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
+from agents import Model, ModelResponse, ModelSettings
+from agents.items import TResponseStreamEvent
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.responses.response_output_text import AnnotationURLCitation
@@ -9,7 +16,7 @@ from app.agent.citations import Marked, SafeLinks
 from app.agent.converter import joined
 from app.agent.data import data_block
 from app.agent.documents import Documents
-from app.agent.titles import _one_line
+from app.agent.titles import Titles, _one_line
 from app.agent.tokens import tokens_of
 from app.retrieval.passages import Passage
 from tests.support.tutors import Shelf
@@ -92,3 +99,25 @@ def test_messages_of_one_speaker_in_a_row_become_one() -> None:
     inputs = [{"type": "message", "role": role, "content": text} for role, text in said]
     together = joined(inputs)  # type: ignore[arg-type]  # messages, as the API has them
     assert [part["content"] for part in together] == ["a\n\nb", "c", "d"]  # type: ignore[typeddict-item]  # likewise
+
+
+class Silent(Model):
+    """A model that never answers."""
+
+    async def get_response(self, *_: Any, **__: Any) -> ModelResponse:
+        return await asyncio.Future()
+
+    def stream_response(self, *_: Any, **__: Any) -> AsyncIterator[TResponseStreamEvent]:
+        raise NotImplementedError
+
+
+async def test_names_do_not_pile_up_when_the_model_is_slow() -> None:
+    endpoint = SimpleNamespace(model=Silent(), model_settings=ModelSettings())
+    titles = Titles(cast("Any", endpoint), seconds=60)
+    message = SimpleNamespace(content=[SimpleNamespace(text="Hello")])
+    turn = SimpleNamespace(thread=SimpleNamespace(title="Hello"))
+    before = len(asyncio.all_tasks())
+    for _ in range(2_000):
+        titles.begin(cast("Any", turn), cast("Any", message), "An answer", [])
+    assert len(asyncio.all_tasks()) - before <= 200
+    await titles.close()
