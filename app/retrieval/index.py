@@ -89,10 +89,10 @@ def read_index(folder: Path) -> StoredIndex:
     while (name := current_generation(folder)) is not None:
         try:
             return _read_points(folder / name)
-        except (FileNotFoundError, shutil.Error):
-            # Another run has put a new one in force, and removed this one meanwhile.
+        except (OSError, IndexUnusable) as error:
+            # Another run has put a new one in force, and removed this one, or a part of it, meanwhile.
             if name == current_generation(folder):
-                raise IndexUnusable(_unreadable(folder)) from None
+                raise IndexUnusable(_unreadable(folder)) from error
     raise IndexUnusable(f"{folder} holds no index; `chatkit-neon index` makes one")
 
 

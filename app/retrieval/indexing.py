@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.retrieval.chunks import Chunk, chunks_of
-from app.retrieval.documents import read_pages
+from app.retrieval.documents import UnreadableDocuments, read_pages
 from app.retrieval.index import IndexUnusable, current_generation, digest_of, read_index, write_index
 from app.retrieval.ranking import searchable
 from app.retrieval.word_vectors import WordVectors
@@ -27,6 +27,8 @@ def index_documents(documents: Path, index: Path, *, published_at: str) -> Index
     """
     pages = read_pages(documents, published_at=published_at)
     chunks = [chunk for page in pages for chunk in chunks_of(page)]
+    if not chunks:
+        raise UnreadableDocuments(f"The pages in {documents} hold no text")
     is_new = not _is_in_force(index, chunks)
     if is_new:
         write_index(index, chunks, WordVectors().vectors([searchable(chunk) for chunk in chunks]))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from app.characters import whole_characters
 from app.retrieval.passages import Passage
 from app.retrieval.web_addresses import safe_address
 
@@ -51,7 +52,7 @@ def _strings(payload: Mapping[str, object], paths: Iterable[str]) -> Iterator[st
     for path in paths:
         found = _at(payload, path)
         if isinstance(found, str) and found.strip():
-            yield found.strip()
+            yield whole_characters(found.strip())
 
 
 def _at(payload: Mapping[str, object], path: str) -> object:

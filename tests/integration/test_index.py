@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.cli import main
+from app.retrieval.documents import UnreadableDocuments
 from app.retrieval.index import IndexUnusable, read_index
 from app.retrieval.indexing import index_documents
 from app.retrieval.local import LocalRetriever
@@ -182,3 +184,33 @@ def test_reading_leaves_the_index_as_it_is(docs: Path, tmp_path: Path) -> None:
     read_index(folder)
     assert contents(folder) == before
     assert all(path.stat().st_mtime == 1 for path in folder.rglob("*"))
+
+
+def test_pages_without_text_are_no_index(docs: Path, tmp_path: Path) -> None:
+    index(docs, tmp_path / "index")
+    for page in docs.iterdir():
+        page.write_text("---\ntitle: Nothing yet\n---\n")
+    with pytest.raises(UnreadableDocuments, match="hold no text"):
+        index(docs, tmp_path / "index")
+    assert len(read_index(tmp_path / "index").chunks) == 2
+
+
+def test_an_index_that_is_replaced_while_it_is_read_is_read_anew(
+    docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when its files went before any of them was copied, so that nothing was missing."""
+    folder, copytree = tmp_path / "index", shutil.copytree
+    index(docs, folder)
+    copies: list[str] = []
+
+    def slow(source: Path, target: str, **options: Any) -> Any:
+        copies.append(source.name)
+        if len(copies) > 1:
+            return copytree(source, target, **options)
+        write(docs, "birds", "Birds sing in the morning.")
+        monkeypatch.setattr(shutil, "copytree", copytree)
+        index(docs, folder)
+        return target
+
+    monkeypatch.setattr(shutil, "copytree", slow)
+    assert len(read_index(folder).chunks) == 3

@@ -171,6 +171,14 @@ async def test_payloads_are_read_as_their_writers_meant_them(
     assert [(p.text, p.title, p.url) for p in found] == ([expected] if expected else [])
 
 
+def test_halves_of_characters_do_not_get_in() -> None:
+    """They are in the JSON of some writers, and in no text that can be sent or stored."""
+    payload = {"text": "half \ud800", "title": "whole \ud83d\ude00", "url": "/\ud800"}
+    found = PayloadFields().passage(payload, 1.0)
+    assert found is not None
+    assert (found.text, found.title, found.url) == ("half \ufffd", "whole \U0001f600", "/\ufffd")
+
+
 async def test_a_collection_that_is_not_there_is_named(server: QdrantServer) -> None:
     async with server.serving() as url:
         assert "no collection 'plants'" in await refusal(url, collection="plants")
