@@ -29,8 +29,8 @@ async def run(scale: float) -> Report:
     """Measure against a demo that is started for it."""
     table = Table("Over HTTP", _COLUMNS, _NOTES)
     async with demo("echo") as http:
-        thread_id = await _create(http)
-        commits = [await _commit(http, thread_id) for _ in range(max(int(_TURNS * scale), 50))]
+        thread_id = await create_thread(http)
+        commits = [await commit_message(http, thread_id) for _ in range(max(int(_TURNS * scale), 50))]
         reads = [await _read(http, thread_id) for _ in range(max(int(_READS * scale), 20))]
     for name, seconds, goal in (
         ("a message committed", commits, "10"),
@@ -83,12 +83,12 @@ def _message() -> dict[str, Any]:
     return {"content": content, "attachments": [], "inference_options": {}}
 
 
-async def _create(http: httpx.AsyncClient) -> str:
+async def create_thread(http: httpx.AsyncClient) -> str:
     answer = await http.post("/chatkit", json={"type": "threads.create", "params": {"input": _message()}})
     return str(json.loads(answer.text.split("\n\n")[0].removeprefix("data: "))["thread"]["id"])
 
 
-async def _commit(http: httpx.AsyncClient, thread_id: str) -> float:
+async def commit_message(http: httpx.AsyncClient, thread_id: str) -> float:
     """Return the seconds until the server says that the message is stored."""
     params = {"thread_id": thread_id, "input": _message()}
     request = {"type": "threads.add_user_message", "params": params}
