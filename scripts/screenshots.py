@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from playwright.async_api import Page
+from playwright.async_api import Page, ViewportSize
 
 from benchmarks.opening import page_of
 from benchmarks.over_http import demo
@@ -11,8 +11,8 @@ from benchmarks.over_http import demo
 _DOCS = Path(__file__).parents[1] / "docs"
 _QUESTION = "How do I deploy this on Neon?"
 _OFFLINE = "And what happens when I write without a network?"
-_DESK = {"width": 1180, "height": 760}
-_PHONE = {"width": 390, "height": 760}
+_DESK: ViewportSize = {"width": 1180, "height": 760}
+_PHONE: ViewportSize = {"width": 390, "height": 760}
 
 
 async def take() -> None:
