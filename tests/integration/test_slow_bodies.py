@@ -12,6 +12,8 @@ from fastapi import FastAPI, Request
 from app.api.body import read_body
 from app.api.errors import add_error_handlers
 from app.chat.turns import Turns
+from app.lifecycle import Lifecycle
+from app.settings import Settings
 from tests.support.server import serving
 
 LONG = 60.0
@@ -44,6 +46,8 @@ class _Live:
 class _Services:
     """All that a server asks of the application."""
 
+    settings = Settings(database_url="postgresql://nobody@127.0.0.1/nothing", _env_file=None)
+    lifecycle = Lifecycle()
     turns = Turns()
     live = _Live()
 
