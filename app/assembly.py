@@ -96,7 +96,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
         engine=engine,
         identity=Identity(_issuers(settings, keys, demo), Visitors(secret), settings.chat_anonymous),
         keys=keys,
-        health=Database(engine, retry_seconds=_PROBE_SECONDS),
+        health=Database(engine, retry_seconds=_PROBE_SECONDS, observer=watch.statement_ended),
         accounts=server(accounts, blobs, "accounts"),
         visitors=server(visitors, visitors_blobs, "visitors"),
         accounts_store=accounts,

@@ -79,10 +79,12 @@ class Metrics:
         )
         self._database_up = Gauge(
             "chatkit_database_up",
-            "1 when the database answered the last statement, 0 when it could not be reached.",
+            "0 when the last statement, or the last look by /readyz, did not reach the database.",
             multiprocess_mode="livemostrecent",
             registry=self.registry,
         )
+        # Nothing is known yet, and nobody is to be woken for that.
+        self._database_up.set(1)
 
     def request_ended(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request."""

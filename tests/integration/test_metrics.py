@@ -86,6 +86,8 @@ async def test_devices_that_listen_and_requests_that_are_too_many(database_url: 
 
 async def test_a_lost_database_shows(database_url: str) -> None:
     async with Wire(database_url) as wire, house(wire.url, chat_database_retry_seconds=0.3) as opened:
+        # Before anything is known, nobody is woken.
+        assert (await look(opened)).sum("chatkit_database_up") == 1
         await opened.alice.post("threads.list")
         assert (await look(opened)).sum("chatkit_database_up") == 1
         wire.refuse = True
@@ -98,6 +100,10 @@ async def test_a_lost_database_shows(database_url: str) -> None:
         wire.refuse = False
         assert (await opened.alice.post("threads.list")).status_code == 200
         assert (await look(opened)).sum("chatkit_database_up") == 1
+        wire.refuse = True
+        wire.cut()
+        assert (await opened.client().http.get("/readyz")).status_code == 503
+        assert (await look(opened)).sum("chatkit_database_up") == 0
 
 
 async def test_looking_asks_the_database_nothing(database_url: str) -> None:
