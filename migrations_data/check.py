@@ -7,8 +7,9 @@ from migrations_data.errors import Unplaceable
 from migrations_data.json_text import without_surrogates
 from migrations_data.owners import OwnerRule
 from migrations_data.progress import Progress
-from migrations_data.stage import RawRecord, Stage, ThreadUnit
+from migrations_data.stage import Stage
 from migrations_data.times import Clock
+from migrations_data.units import RawRecord, ThreadUnit
 
 
 def check(stage: Stage, owners: OwnerRule, clock: Clock, *, now: int, progress: Progress) -> None:

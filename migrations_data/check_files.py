@@ -10,8 +10,9 @@ from migrations_data.check_exports import OF_FILE, tell_beyond
 from migrations_data.errors import Unplaceable
 from migrations_data.json_text import TWICE, Decoder, dumps, members, with_members, without_surrogates
 from migrations_data.owners import OwnerRule
-from migrations_data.stage import FileUnit, RawRecord, Stage
+from migrations_data.stage import Stage
 from migrations_data.times import Clock
+from migrations_data.units import FileUnit, RawRecord
 
 _DECODER = Decoder()
 _MOST_BYTES = 2**63 - 1

@@ -23,8 +23,9 @@ from migrations_data.json_text import (
     with_members,
     without_surrogates,
 )
-from migrations_data.stage import ItemUnit, RawItem, Stage, ThreadUnit, moment
+from migrations_data.stage import Stage
 from migrations_data.times import Clock
+from migrations_data.units import ItemUnit, RawItem, ThreadUnit, moment
 
 _DECODER = Decoder()
 _BATCH = 200

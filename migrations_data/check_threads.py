@@ -21,8 +21,9 @@ from migrations_data.json_text import (
     without_surrogates,
 )
 from migrations_data.owners import OwnerRule
-from migrations_data.stage import RawRecord, Stage, ThreadUnit, moment
+from migrations_data.stage import Stage
 from migrations_data.times import Clock
+from migrations_data.units import RawRecord, ThreadUnit, moment
 
 _DECODER = Decoder()
 _ACTIVE = '{"type":"active"}'

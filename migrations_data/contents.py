@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from app.files.blobs import Blobs
 from app.repositories.moved import MovedFile
 from app.repositories.moves import MoveRepository
-from migrations_data.stage import FileUnit, Stage
+from migrations_data.stage import Stage
+from migrations_data.units import FileUnit
 
 
 async def put_bytes(

@@ -14,7 +14,8 @@ from migrations_data.arrived import gaps
 from migrations_data.contents import put_bytes
 from migrations_data.refusals import is_about_values, leave_out
 from migrations_data.rows import file_row, item_row, items_before, thread_row, threads_before
-from migrations_data.stage import ItemUnit, Stage, ThreadUnit
+from migrations_data.stage import Stage
+from migrations_data.units import ItemUnit, ThreadUnit
 
 
 class Mender:

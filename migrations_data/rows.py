@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from app.files.blobs import new_file_key
 from app.repositories.moved import MovedFile, MovedItem, MovedThread
-from migrations_data.stage import FileUnit, ItemUnit, Stage, ThreadUnit, moment
+from migrations_data.stage import Stage
+from migrations_data.units import FileUnit, ItemUnit, ThreadUnit, moment
 
 
 def thread_row(unit: ThreadUnit) -> MovedThread:

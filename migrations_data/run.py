@@ -26,8 +26,9 @@ from migrations_data.progress import Progress
 from migrations_data.read_json import read_json
 from migrations_data.read_sqlite import is_sqlite, read_sqlite
 from migrations_data.reports import counted, say, say_what_was_found, write_lists
-from migrations_data.stage import Stage, micros
+from migrations_data.stage import Stage
 from migrations_data.times import Clock
+from migrations_data.units import micros
 from migrations_data.verify import Owner, Verdict, Verifier
 from migrations_data.write import Writer
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, tzinfo
 
 from pydantic import TypeAdapter, ValidationError
 
-from migrations_data.stage import micros
+from migrations_data.units import micros
 
 _ANY: TypeAdapter[datetime] = TypeAdapter(datetime)
 

@@ -18,7 +18,8 @@ from app.stores.codec import dump, kept, load_thread, whole_thread
 from migrations_data.arrived import Arrived
 from migrations_data.json_text import Decoder
 from migrations_data.progress import Progress
-from migrations_data.stage import FileUnit, ItemUnit, PlanDigest, Stage, ThreadUnit, micros
+from migrations_data.stage import Stage
+from migrations_data.units import FileUnit, ItemUnit, PlanDigest, ThreadUnit, micros
 
 Columns = dict[tuple[str, str, str], asyncpg.Record]
 _THREADS_AT_ONCE = 50

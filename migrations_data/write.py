@@ -12,7 +12,8 @@ from migrations_data.errors import OVERTAKEN, MoveRefused
 from migrations_data.progress import Progress
 from migrations_data.refusals import is_about_values, leave_out
 from migrations_data.rows import file_row, item_row, items_before, thread_row, threads_before
-from migrations_data.stage import FileUnit, ItemUnit, Stage
+from migrations_data.stage import Stage
+from migrations_data.units import FileUnit, ItemUnit
 
 _MOST_CHARACTERS = 8 * 1024 * 1024
 UnitT = TypeVar("UnitT", ItemUnit, FileUnit)
