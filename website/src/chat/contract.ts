@@ -94,10 +94,18 @@ export interface UserEntry {
 export type Delivery =
   | { readonly state: "sent" }
   | { readonly state: "sending" }
-  /** It is sent by itself, at `nextTryAt` or when the message before it is through; `retry` sends it now. */
-  | { readonly state: "waiting"; readonly nextTryAt: number | null; readonly problem: Problem | null }
+  | WaitingDelivery
   /** The server does not take it as it is; it can be edited or discarded. */
   | { readonly state: "refused"; readonly problem: Problem };
+
+/** It is sent by itself, at `nextTryAt` or when the message before it is through; `retry` sends it now. */
+export interface WaitingDelivery {
+  readonly state: "waiting";
+  readonly nextTryAt: number | null;
+  readonly problem: Problem | null;
+  /** It was sent already and nothing was heard: it cannot be taken back. */
+  readonly mayHaveArrived: boolean;
+}
 
 export interface AssistantEntry {
   readonly kind: "assistant";

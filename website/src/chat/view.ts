@@ -13,7 +13,7 @@ import type {
   UserEntry,
 } from "./contract";
 import { type Policy, timeOf } from "./identity/policy";
-import { isLocal, type Unsent } from "./outbox/message";
+import { isLocal, mayHaveArrived, type Unsent } from "./outbox/message";
 import type { WireSummary } from "./protocol/wire";
 import type { Session } from "./session";
 import { arrivedIn } from "./state/arrived";
@@ -162,7 +162,8 @@ function unsentEntry(message: Unsent, online: boolean): UserEntry {
   return entry;
 }
 
-function deliveryOf({ state, nextTryAt, problem }: Unsent, online: boolean): Delivery {
+function deliveryOf(message: Unsent, online: boolean): Delivery {
+  const { state, nextTryAt, problem } = message;
   if (state === "refused") {
     return {
       state,
@@ -170,6 +171,7 @@ function deliveryOf({ state, nextTryAt, problem }: Unsent, online: boolean): Del
     };
   }
   // When it is tried again while nothing can be reached is the connection's to say.
-  if (!online) return { state: "waiting", nextTryAt: null, problem };
-  return state === "sending" ? { state } : { state, nextTryAt, problem };
+  const waiting = { state: "waiting", problem, mayHaveArrived: mayHaveArrived(message) } as const;
+  if (!online) return { ...waiting, nextTryAt: null };
+  return state === "sending" ? { state } : { ...waiting, nextTryAt };
 }

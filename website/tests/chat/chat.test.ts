@@ -349,8 +349,14 @@ describe("a message", () => {
     server.fault = ({ path }) => (path === "/chatkit" ? "unanswered" : null);
     await tab.chat.send("Perhaps");
     await time.pass(500);
-    const [entry] = tab.chat.getState().open.entries;
-    await expect(tab.chat.takeBack(entry?.key ?? "")).rejects.toMatchObject({ canRetry: false });
+    await tab.chat.send("Behind it");
+    await time.pass(500);
+    const entries = tab.chat.getState().open.entries;
+    const told = entries.map((entry) =>
+      entry.kind === "user" && entry.delivery.state === "waiting" ? entry.delivery.mayHaveArrived : null,
+    );
+    expect(told).toEqual([true, false]);
+    await expect(tab.chat.takeBack(entries[0]?.key ?? "")).rejects.toMatchObject({ canRetry: false });
   });
 
   it("is sent by itself when the server knows the person again", async () => {

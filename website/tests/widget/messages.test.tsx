@@ -10,6 +10,12 @@ afterEach(() => {
 });
 
 const message = () => screen.getByRole<HTMLTextAreaElement>("textbox", { name: "Message" });
+const WAITING = { state: "waiting", nextTryAt: null, problem: null, mayHaveArrived: false } as const;
+const buttonsOf = (row: HTMLElement | undefined) =>
+  within(row as HTMLElement)
+    .getAllByRole("button")
+    .map((button) => button.textContent)
+    .filter(Boolean);
 const open = (...entries: (typeof NEW_THREAD.entries)[number][]) => ({ open: { ...NEW_THREAD, entries } });
 
 test("each message of the person says how far it got", () => {
@@ -18,8 +24,8 @@ test("each message of the person says how far it got", () => {
       open(
         said("1", "there"),
         said("2", "going", { delivery: { state: "sending" } }),
-        said("3", "later", { delivery: { state: "waiting", nextTryAt: Date.now() + 9500, problem: null } }),
-        said("4", "after it", { delivery: { state: "waiting", nextTryAt: null, problem: null } }),
+        said("3", "later", { delivery: { ...WAITING, nextTryAt: Date.now() + 9500 } }),
+        said("4", "after it", { delivery: WAITING }),
       ),
     ),
   );
@@ -31,11 +37,24 @@ test("each message of the person says how far it got", () => {
 });
 
 test("a waiting message can be sent now", () => {
-  const waiting = { state: "waiting", nextTryAt: null, problem: null } as const;
-  const chat = fakeChat(open(said("1", "later", { delivery: waiting })));
+  const chat = fakeChat(open(said("1", "later", { delivery: WAITING })));
   drawPanel(chat);
   fireEvent.click(screen.getByRole("button", { name: "Retry" }));
   expect(chat.asked).toContainEqual(["retry"]);
+});
+
+test("a waiting message can be taken back only while it cannot have arrived", () => {
+  drawPanel(
+    fakeChat(
+      open(
+        said("1", "may be there", { delivery: { ...WAITING, mayHaveArrived: true } }),
+        said("2", "not sent", { delivery: WAITING }),
+      ),
+    ),
+  );
+  const [tried, behind] = screen.getAllByRole("article", { name: "You" });
+  expect(buttonsOf(tried)).toEqual(["Retry"]);
+  expect(buttonsOf(behind)).toEqual(["Retry", "Edit", "Discard"]);
 });
 
 test("a refused message says why, and comes back to where it was typed, in front of what is there", async () => {

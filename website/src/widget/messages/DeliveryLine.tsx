@@ -1,6 +1,6 @@
 import { useAui } from "@assistant-ui/react";
 import type { ReactNode } from "react";
-import type { Delivery, UserEntry } from "../../chat/contract";
+import type { UserEntry, WaitingDelivery } from "../../chat/contract";
 import { useComposerPlace } from "../conversation/ComposerPlace";
 import { addToDraft } from "../conversation/drafts";
 import { useAnnouncements } from "../parts/Announcer";
@@ -38,13 +38,13 @@ export function DeliveryLine({ entry }: { readonly entry: UserEntry }): ReactNod
 }
 
 interface WaitingProps {
-  readonly delivery: Extract<Delivery, { state: "waiting" }>;
+  readonly delivery: WaitingDelivery;
   readonly entryKey: string;
 }
 
 function Waiting({ delivery, entryKey }: WaitingProps): ReactNode {
   const chat = useChat();
-  const { nextTryAt, problem } = delivery;
+  const { nextTryAt, problem, mayHaveArrived } = delivery;
   const now = useNow(nextTryAt !== null);
   return (
     <div className={styles.waiting}>
@@ -57,13 +57,13 @@ function Waiting({ delivery, entryKey }: WaitingProps): ReactNode {
         <Button look="link" onClick={() => chat.retry()}>
           Retry
         </Button>
-        <TakeBack entryKey={entryKey} />
+        {!mayHaveArrived && <TakeBack entryKey={entryKey} />}
       </div>
     </div>
   );
 }
 
-function waitingFor({ nextTryAt, problem }: WaitingProps["delivery"], now: number): string {
+function waitingFor({ nextTryAt, problem }: WaitingDelivery, now: number): string {
   if (nextTryAt !== null) return `, next try ${untilTime(nextTryAt, now)}`;
   return problem === null ? " for its turn" : ".";
 }
