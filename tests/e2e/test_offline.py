@@ -156,17 +156,21 @@ async def test_a_first_message_whose_answer_got_lost_begins_one_conversation_thr
     visitor, widget = await alice(server, visit)
     visitor.excuse("net::ERR_")
 
+    is_lost = asyncio.Event()
+
     async def lose(route: Route) -> None:
         if "threads.create" in (route.request.post_data or ""):
             await route.fetch()
             await visitor.lose_api()
             await route.abort("connectionreset")
+            is_lost.set()
         else:
             await route.continue_()
 
     await visitor.context.route("**/chatkit", lose)
     await widget.button("New chat").click()
     await widget.type("A new one")
+    await is_lost.wait()
     await expect(widget.mine.last).to_have_attribute("data-delivery", "waiting")
     await visitor.context.unroute("**/chatkit", lose)
     await widget.page.reload()

@@ -54,6 +54,7 @@ test("a conversation is opened, renamed, and deleted after a yes", async () => {
   fireEvent.change(screen.getByRole("textbox", { name: "Title" }), { target: { value: " Neon, again " } });
   fireEvent.click(button("Save"));
   await screen.findByText("Conversation renamed");
+  await waitFor(() => expect(document.activeElement).toBe(button("Rename")));
   fireEvent.click(await screen.findByRole("button", { name: "Delete" }));
   const dialog = screen.getByRole("dialog", { name: "Delete conversation?" });
   fireEvent.click(within(dialog).getByRole("button", { name: "Delete" }));

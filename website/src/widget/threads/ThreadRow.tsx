@@ -1,4 +1,4 @@
-import { type ReactNode, useId, useRef, useState } from "react";
+import { type ReactNode, useEffect, useId, useRef, useState } from "react";
 import type { ThreadRow as Row } from "../../chat/contract";
 import { Icon } from "../parts/Icon";
 import { IconButton } from "../parts/IconButton";
@@ -17,14 +17,16 @@ export function ThreadRow({ row, current, onOpen, onDelete }: ThreadRowProps): R
   const [renaming, setRenaming] = useState(false);
   const rename = useRef<HTMLButtonElement>(null);
   const title = useId();
-  const done = () => {
-    setRenaming(false);
-    requestAnimationFrame(() => rename.current?.focus());
-  };
+  const wasRenaming = useRef(false);
+  useEffect(() => {
+    // The form had the focus, and is gone.
+    if (wasRenaming.current && !renaming) rename.current?.focus();
+    wasRenaming.current = renaming;
+  }, [renaming]);
   if (renaming) {
     return (
       <li className={styles.row}>
-        <RenameForm row={row} onDone={done} />
+        <RenameForm row={row} onDone={() => setRenaming(false)} />
       </li>
     );
   }
