@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, cast
 
-from chatkit.types import ThreadItem, ThreadMetadata
+from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.chat.context import ChatContext
 from app.database import Database, create_engine
 from app.database.fair_pool import FairPool
-from app.repositories import threads
+from app.repositories.putting import PUT_IN_OPEN
 from app.stores import NeonChatKitStore
 from app.stores.changes import dump_thread, row_of
 from benchmarks import samples
@@ -53,6 +53,12 @@ class IdleStore(NeonChatKitStore[ChatContext]):
     async def add_thread_item(self, thread_id: str, item: ThreadItem, context: ChatContext) -> None:
         """Do nothing."""
 
+    async def add_message(
+        self, thread_id: str, message: UserMessageItem, context: ChatContext
+    ) -> ThreadMetadata:
+        """Return some thread of this id."""
+        return await self.load_thread(thread_id, context)
+
     async def save_item(self, thread_id: str, item: ThreadItem, context: ChatContext) -> None:
         """Do nothing."""
 
@@ -62,7 +68,9 @@ class _Answers:
 
     def __init__(self) -> None:
         row = row_of(dump_thread(samples.thread()))
-        self._rows: dict[str, list[Any]] = {threads.LOAD.sql: [(row.payload, row.metadata)]}
+        self._rows: dict[str, list[Any]] = {
+            PUT_IN_OPEN.sql: [("item.added", None, row.payload, row.metadata)]
+        }
 
     @property
     def driver_connection(self) -> "_Answers":

@@ -125,6 +125,10 @@ async def _new_item(both: Stores) -> Any:
     return samples.answer(both.data.thread_ids[0])
 
 
+async def _new_message(both: Stores) -> Any:
+    return samples.message(both.data.thread_ids[0])
+
+
 async def _known_item(both: Stores) -> Any:
     item = samples.answer(both.data.thread_id)
     return item.model_copy(update={"id": both.data.item_ids[-2]})
@@ -191,6 +195,12 @@ CASES = (
         lambda s, item: s.ours.add_thread_item(item.thread_id, item, CONTEXT),
         lambda s, item: s.floor.put_item(USER, item.thread_id, item),
         _new_item,
+    ),
+    Case(
+        "add_message, and load its thread",
+        lambda s, item: s.ours.add_message(item.thread_id, item, CONTEXT),
+        lambda s, item: s.floor.add_message(USER, item.thread_id, item),
+        _new_message,
     ),
     Case(
         "save_item",

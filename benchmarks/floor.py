@@ -57,6 +57,17 @@ _PUT_ITEM = """
     SELECT $1, $2, $3, last_position, $4, $5::text::json FROM thread
     ON CONFLICT (user_id, thread_id, id) DO UPDATE SET type = excluded.type, payload = excluded.payload
     RETURNING 1"""
+_ADD_MESSAGE = """
+    WITH thread AS (
+        UPDATE chat_threads SET last_position = last_position + 1, active_at = clock_timestamp()
+        WHERE user_id = $1 AND id = $2 AND status = 'active'
+        RETURNING last_position, payload::text, metadata::text
+    ), item AS (
+        INSERT INTO chat_thread_items (user_id, thread_id, id, position, type, payload)
+        SELECT $1, $2, $3, last_position, $4, $5::text::json FROM thread
+        ON CONFLICT (user_id, thread_id, id) DO UPDATE SET type = excluded.type, payload = excluded.payload
+    )
+    SELECT payload, metadata FROM thread"""
 _LOAD_ITEM = """
     SELECT payload::text FROM chat_thread_items WHERE user_id = $1 AND thread_id = $2 AND id = $3"""
 _ITEMS_OF = """
@@ -185,6 +196,14 @@ class FloorStore:
         rows = await self._fetch(_PUT_ITEM, user_id, thread_id, item.id, item.type, item.model_dump_json())
         if not rows:
             raise NotFoundError
+
+    async def add_message(self, user_id: str, thread_id: str, message: ThreadItem) -> ThreadMetadata:
+        """Append a message to a thread that is open, and return the thread."""
+        payload = message.model_dump_json()
+        rows = await self._fetch(_ADD_MESSAGE, user_id, thread_id, message.id, message.type, payload)
+        if not rows:
+            raise NotFoundError
+        return _thread(*rows[0])
 
     async def load_item(self, user_id: str, thread_id: str, item_id: str) -> ThreadItem:
         """Return an item."""

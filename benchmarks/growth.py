@@ -17,7 +17,7 @@ from typing import Any
 import asyncpg
 
 from app.database import Statement
-from app.repositories import items, threads
+from app.repositories import items, putting, threads
 from app.stores.ids import new_id
 from benchmarks.charts import Lines, Panel, Report
 from benchmarks.tables import Table
@@ -89,10 +89,10 @@ _PROBES = (
     Probe("load item", items.LOAD, lambda at: {"item": at.item}),
     Probe(
         "add item",
-        items.PUT,
+        putting.PUT,
         lambda at: {"item": new_id("message"), "type_": "user_message", "payload_": "{}"},
     ),
-    Probe("save item", items.PUT, lambda at: {"item": at.item, "type_": "user_message", "payload_": "{}"}),
+    Probe("save item", putting.PUT, lambda at: {"item": at.item, "type_": "user_message", "payload_": "{}"}),
     Probe("delete item", items.DELETE, lambda at: {"item": at.item}),
     Probe(
         "feedback on 2",

@@ -55,25 +55,25 @@ def by_hand(store: FloorStore) -> Serve:
     async def serve(body: bytes, context: ChatContext) -> AsyncIterator[bytes]:
         request = _REQUEST.validate_json(body)
         now = datetime.now()  # noqa: DTZ005 - the SDK's own, naive local time
-        thread: ThreadMetadata
-        if isinstance(request, ThreadsCreateReq):
-            thread = Thread(id=new_id("thread"), created_at=now, items=Page())
-            await store.insert_thread(context.user_id, thread)
-            yield _event(ThreadCreatedEvent(thread=thread))
-        else:
-            assert isinstance(request, ThreadsAddUserMessageReq)
-            thread = await store.load_thread(context.user_id, request.params.thread_id)
+        assert isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq)
         sent = request.params.input
         message = UserMessageItem(
             id=new_id("message"),
-            thread_id=thread.id,
+            thread_id=new_id("thread") if isinstance(request, ThreadsCreateReq) else request.params.thread_id,
             created_at=now,
             content=sent.content,
             attachments=[],
             quoted_text=sent.quoted_text,
             inference_options=sent.inference_options,
         )
-        await store.put_item(context.user_id, thread.id, message)
+        thread: ThreadMetadata
+        if isinstance(request, ThreadsCreateReq):
+            thread = Thread(id=message.thread_id, created_at=now, items=Page())
+            await store.insert_thread(context.user_id, thread)
+            yield _event(ThreadCreatedEvent(thread=thread))
+            await store.put_item(context.user_id, thread.id, message)
+        else:
+            thread = await store.add_message(context.user_id, message.thread_id, message)
         yield _event(ThreadItemDoneEvent(item=message))
         yield _event(StreamOptionsEvent(stream_options=StreamOptions(allow_cancel=True)))
         for event in echo(thread.id, new_id("message"), message):

@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     CTE,
-    JSON,
     BigInteger,
     ColumnElement,
     Integer,
@@ -26,16 +25,14 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute
-from sqlalchemy.sql.dml import ReturningInsert
 
 from app.database import Database, Statement
 from app.errors import LeaseLost, RecordNotFound
 from app.models import Attachment, Thread, ThreadItem
 from app.repositories.announcing import SILENT, Announcer, announced, kind_is
 from app.repositories.files import attachments_gone
-from app.repositories.holding import HELD
+from app.repositories.putting import PUT_IN_OPEN, PUTS
 from app.repositories.rows import Hold, ItemRow, Order, Slice, slice_of
 
 _OWNER: ColumnElement[str] = bindparam("owner", type_=Text)
@@ -95,72 +92,6 @@ def _page(order: Order, *, behind_cursor: bool) -> Select[Any]:
     )
 
 
-# Taking the position locks the thread's row until the item is in: a thread that is not there adds
-# nothing, one that is being deleted waits or is waited for, and positions commit in order.
-def _put(*also: ColumnElement[bool], turn: ColumnElement[Any]) -> tuple[CTE, ReturningInsert[Any]]:
-    thread = (
-        update(Thread)
-        .where(Thread.user_id == _OWNER, Thread.id == _THREAD, *also)
-        .values(last_position=Thread.last_position + literal_column("1"), active_at=func.clock_timestamp())
-        .returning(Thread.last_position)
-        .cte("thread")
-    )
-    new = insert(ThreadItem).from_select(
-        ["user_id", "thread_id", "id", "position", "type", "turn", "payload"],
-        select(
-            _OWNER,
-            _THREAD,
-            _ITEM,
-            thread.c.last_position,
-            bindparam("type_", type_=Text),
-            turn,
-            cast(bindparam("payload_", type_=Text), JSON),
-        ),
-        include_defaults=False,
-    )
-    upsert = new.on_conflict_do_update(
-        index_elements=[ThreadItem.user_id, ThreadItem.thread_id, ThreadItem.id],
-        set_={"type": new.excluded.type, "payload": new.excluded.payload},
-    )
-    # One that was here keeps its position; only a new one has that which was just taken.
-    happened = case(
-        (ThreadItem.position == select(thread.c.last_position).scalar_subquery(), kind_is("item.added")),
-        else_=kind_is("item.replaced"),
-    )
-    put: ReturningInsert[Any] = upsert.returning(happened, announced(happened, _THREAD, _ITEM))
-    return thread, put
-
-
-def _with_files(thread: CTE, put: ReturningInsert[Any]) -> ReturningInsert[Any]:
-    # From here on the files go with the message, and are no orphans any more. One that is part of a
-    # message already stays with that: its bytes go with one message only.
-    bound = (
-        update(Attachment)
-        .where(
-            Attachment.user_id == _OWNER,
-            Attachment.id == func.any(bindparam("files", type_=ARRAY(Text))),
-            Attachment.item_id.is_(None),
-            exists(select(thread.c.last_position)),
-        )
-        .values(thread_id=_THREAD, item_id=_ITEM)
-        .cte("bound")
-    )
-    return put.add_cte(bound)
-
-
-_plain = _put(turn=cast(null(), Text))
-_in_turn = _put(exists(select(HELD.c.id)), turn=bindparam("turn", type_=Text))
-PUT = Statement("items.put", _plain[1])
-PUT_WITH_FILES = Statement("items.put_with_files", _with_files(*_plain))
-PUT_IN_TURN = Statement("items.put_in_turn", _in_turn[1])
-PUT_IN_TURN_WITH_FILES = Statement("items.put_in_turn_with_files", _with_files(*_in_turn))
-# By whether the item is part of a keyed request's answer, and whether it carries files.
-_PUTS = {
-    (False, False): PUT,
-    (False, True): PUT_WITH_FILES,
-    (True, False): PUT_IN_TURN,
-    (True, True): PUT_IN_TURN_WITH_FILES,
-}
 _STILL_THERE = Statement(
     "items.thread_still_there",
     select(literal_column("1")).where(Thread.user_id == _OWNER, Thread.id == _THREAD),
@@ -309,7 +240,7 @@ class ItemRepository:
         the request by now; then nothing is stored.
         """
         rows = await self._database.write(
-            _PUTS[hold is not None, bool(item.files)],
+            PUTS[hold is not None, bool(item.files)],
             owner=self._user_id,
             thread=thread_id,
             item=item.id,
@@ -327,6 +258,26 @@ class ItemRepository:
         ):
             raise LeaseLost
         raise RecordNotFound("There is no such conversation.")
+
+    async def put_in_open(self, thread_id: str, item: ItemRow) -> tuple[str, str] | None:
+        """Do the same in a thread that is open, and return the thread's payload and metadata.
+
+        None, and nothing is stored, when the thread is not there, or not open. The item carries no files.
+        """
+        rows = await self._database.write(
+            PUT_IN_OPEN,
+            owner=self._user_id,
+            thread=thread_id,
+            item=item.id,
+            type_=item.type,
+            payload_=item.payload,
+            note=self._announcer.note(self._user_id),
+        )
+        if not rows:
+            return None
+        happened, _, payload, metadata = rows[0]
+        self._announcer.tell(self._user_id, happened, thread_id, item.id)
+        return payload, metadata
 
     async def get(self, thread_id: str, item_id: str) -> str:
         """Return an item's payload. Raises RecordNotFound."""

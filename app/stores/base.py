@@ -52,6 +52,18 @@ class ChatStore(Store[ContextT]):
         """Return a new item id with the SDK's prefix for its type, `msg_…`, `tc_…`, …"""
         return new_id(item_type)
 
+    async def add_message(
+        self, thread_id: str, message: UserMessageItem, context: ContextT
+    ) -> ThreadMetadata:
+        """Append a message that carries no files to a thread that is open, and return the thread.
+
+        One that is locked or closed comes back as well, and nothing was added to it: see its status.
+        """
+        thread = await self.load_thread(thread_id, context=context)
+        if thread.status.type == "active":
+            await self.add_thread_item(thread_id, message, context=context)
+        return thread
+
     @abstractmethod
     async def delete_items_after(self, thread_id: str, item_id: str, context: ContextT) -> list[str]:
         """Delete all items added behind one, in one step; return their ids."""

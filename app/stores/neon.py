@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import cast
 
 import asyncpg
-from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
+from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata, UserMessageItem
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database.database import DEFAULT_RETRY_SECONDS
@@ -181,6 +181,20 @@ class NeonChatKitStore(NeonRequests[ContextT]):
     async def add_thread_item(self, thread_id: str, item: ThreadItem, context: ContextT) -> None:
         """Append an item; one that is there already is updated in its place."""
         await self._put(thread_id, item, context)
+
+    async def add_message(
+        self, thread_id: str, message: UserMessageItem, context: ContextT
+    ) -> ThreadMetadata:
+        """Append a message to a thread that is open, and return the thread: in one round trip, not two."""
+        items = self._items(context)
+        findable(thread_id)
+        adopt(message)
+        row = ItemRow(message.id, message.type, dump_again(message, load_item))
+        with for_chatkit():
+            found = await items.put_in_open(thread_id, row)
+        if found is None:
+            return await super().add_message(thread_id, message, context)
+        return read_thread(whole_thread(*found), self._home(context))
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: ContextT) -> None:
         """Update an item in its place, or append it."""

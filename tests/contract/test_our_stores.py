@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 from chatkit.store import NotFoundError
+from chatkit.types import ClosedStatus, LockedStatus
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.errors import InvalidRequest
@@ -42,6 +43,58 @@ async def test_behind_what_is_not_there_nothing_is_deleted(
     await begin(ours, owner, MESSAGES)
     assert await ours.delete_items_after(thread_id, item_id, owner) == []
     assert await ours.delete_items_after("thr_1", "msg_0", stranger) == []
+    assert await all_items(ours, owner) == MESSAGES
+
+
+async def test_a_message_is_added_and_its_thread_comes_back(ours: ChatStore[Any], owner: Owner) -> None:
+    await begin(ours, owner, MESSAGES)
+    await ours.rename_thread("thr_1", "Renamed", owner)
+    found = await ours.add_message("thr_1", message("msg_9"), owner)
+    assert found == await ours.load_thread("thr_1", owner)
+    assert found.title == "Renamed"
+    assert await all_items(ours, owner) == [*MESSAGES, message("msg_9")]
+
+
+async def test_the_thread_that_comes_back_with_a_message_is_saved_like_one_that_was_loaded(
+    ours: ChatStore[Any], owner: Owner
+) -> None:
+    await begin(ours, owner)
+    found = await ours.add_message("thr_1", message("msg_9"), owner)
+    await ours.rename_thread("thr_1", "Renamed meanwhile", owner)
+    found.metadata["seen"] = True
+    await ours.save_thread(found, owner)
+    stored = await ours.load_thread("thr_1", owner)
+    assert (stored.title, stored.metadata) == ("Renamed meanwhile", {"seen": True})
+
+
+async def test_a_message_that_is_added_again_is_there_once(ours: ChatStore[Any], owner: Owner) -> None:
+    await begin(ours, owner, MESSAGES)
+    for _ in range(2):
+        await ours.add_message("thr_1", message("msg_1", "again"), owner)
+    assert await all_items(ours, owner) == [MESSAGES[0], message("msg_1", "again"), *MESSAGES[2:]]
+
+
+@pytest.mark.parametrize("status", [LockedStatus(reason="Full"), ClosedStatus()])
+async def test_a_thread_that_is_not_open_takes_no_message(
+    ours: ChatStore[Any], owner: Owner, status: LockedStatus | ClosedStatus
+) -> None:
+    thread = await begin(ours, owner, MESSAGES)
+    before = await ours.load_summary("thr_1", owner)
+    thread.status = status
+    await ours.save_thread(thread, owner)
+    assert (await ours.add_message("thr_1", message("msg_9"), owner)).status == status
+    assert await all_items(ours, owner) == MESSAGES
+    assert (await ours.load_summary("thr_1", owner)).last_message_at == before.last_message_at
+
+
+@pytest.mark.parametrize("thread_id", ["thr_9", "\x00", ""])
+async def test_a_message_for_a_thread_that_is_not_there_is_not_added(
+    ours: ChatStore[Any], owner: Owner, stranger: Owner, thread_id: str
+) -> None:
+    await begin(ours, owner, MESSAGES)
+    for who, where in ((owner, thread_id), (stranger, "thr_1")):
+        with pytest.raises(NotFoundError):
+            await ours.add_message(where, message("msg_9"), who)
     assert await all_items(ours, owner) == MESSAGES
 
 

@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from app.chat.context import ChatContext
 from app.errors import StoreUnavailable
-from app.repositories.items import PUT_WITH_FILES
+from app.repositories.putting import PUT_WITH_FILES
 from tests.support.files import GIF_AND_HTML, HTML, PDF, PNG, SVG, png
 from tests.support.postgres import Databases
 from tests.support.server import Chat, House, house, user_input

@@ -10,8 +10,8 @@ import pytest
 
 from app.database import Database, Statement, create_engine
 from app.repositories import request_statements as requests
-from app.repositories.items import PUT_IN_TURN
 from app.repositories.leases import PRUNE, RENEW, Held, Leases
+from app.repositories.putting import PUT_IN_TURN
 from app.repositories.requests import RequestRepository
 from app.repositories.retries import DROP, SUPERSEDE
 from tests.support.keyed import claim, expire, same_visitor, send, until, upload
