@@ -2,8 +2,8 @@
 
 Serves: the claim of a visitor's threads (items follow by the foreign key), attachments with bytes
         and their removal, the key that signs visitor ids and links.
-Lock:   chat_thread_items and chat_threads for as long as every item is checked against its thread
-        (about a second for a million). chat_attachments while its indexes are built: it is small, the
+Lock:   chat_threads and chat_thread_items for an instant; items are checked against their threads while
+        others write. chat_attachments while its indexes are built: it is small, the
         releases before took no attachments. The new columns are empty in old rows: nothing is rewritten.
 Undo:   drops the new columns and tables. Bytes of attachments stay where they are, and nothing
         names them any more; visitor ids and links that were given out stop working.
@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from alembic import op
+from app.database.online import beside_writers, lock
 
 revision: str = "0002"
 down_revision: str | Sequence[str] | None = "0001"
@@ -29,6 +30,8 @@ _FOREIGN_KEY = "fk_chat_thread_items_user_id_thread_id_chat_threads"
 
 
 def _replace_foreign_key(onupdate: str | None) -> None:
+    """Begin with it: what was done before would be done twice when this is broken off."""
+    lock("chat_threads", _ITEMS)
     op.drop_constraint(_FOREIGN_KEY, _ITEMS)
     op.create_foreign_key(
         _FOREIGN_KEY,
@@ -38,11 +41,15 @@ def _replace_foreign_key(onupdate: str | None) -> None:
         ["user_id", "id"],
         ondelete="CASCADE",
         onupdate=onupdate,
+        postgresql_not_valid=True,
     )
+    with beside_writers():
+        op.execute(f"ALTER TABLE {_ITEMS} VALIDATE CONSTRAINT {_FOREIGN_KEY}")
 
 
 def upgrade() -> None:
     _replace_foreign_key("CASCADE")
+    lock("chat_attachments")
     op.add_column("chat_attachments", sa.Column("item_id", sa.Text(collation="C")))
     op.add_column("chat_attachments", sa.Column("file_key", sa.Text()))
     op.add_column("chat_attachments", sa.Column("size", sa.BigInteger()))
@@ -89,6 +96,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    _replace_foreign_key(None)
     op.drop_table("chat_secrets")
     op.drop_table("chat_claims")
     op.drop_table("chat_file_removals")
@@ -96,4 +104,3 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_chat_attachments_created_at"), "chat_attachments")
     for column in ("size", "file_key", "item_id"):
         op.drop_column("chat_attachments", column)
-    _replace_foreign_key(None)

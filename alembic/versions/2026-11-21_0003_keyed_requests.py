@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from alembic import op
+from app.database.online import lock
 
 revision: str = "0003"
 down_revision: str | Sequence[str] | None = "0002"
@@ -24,7 +25,6 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    op.add_column("chat_thread_items", sa.Column("turn", sa.Text()))
     op.create_table(
         "chat_keyed_requests",
         sa.Column("user_id", sa.Text(collation="C"), nullable=False),
@@ -62,8 +62,11 @@ def upgrade() -> None:
         ["user_id", "thread_id"],
         postgresql_where=sa.text("outcome IS NULL"),
     )
+    lock("chat_thread_items")
+    op.add_column("chat_thread_items", sa.Column("turn", sa.Text()))
 
 
 def downgrade() -> None:
     op.drop_table("chat_keyed_requests")
+    lock("chat_thread_items")
     op.drop_column("chat_thread_items", "turn")
