@@ -125,8 +125,8 @@ async def refusal(connection: AsyncConnection, patience: float) -> str:
     ]
     return (
         f"A table could not be locked for {patience:g} seconds, because others use it: "
-        f"{', '.join(holders) or 'many, each for a short time'}. The migrations before this one are done, this"
-        " one is not. End what holds the table, or wait for it, and run the same command again."
+        f"{', '.join(holders) or 'many, each for a short time'}. The migrations before this one are done, "
+        "this one is not. End what holds the table, or wait for it, and run the same command again."
     )
 
 

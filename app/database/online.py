@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from alembic import op
 
 LOCK_TIMEOUT = "300ms"
-"""How long a migration waits for a lock: all writes to the table queue up behind it, and none may wait a second."""
+"""How long a migration waits for a lock: all writes to the table queue up behind it meanwhile."""
 _AUTOVACUUM_TIMEOUT = "5s"
 
 
@@ -17,8 +17,8 @@ def lock(*tables: str) -> None:
     tables: the waits for them add up. What is done with them must not depend on the number of rows.
     """
     names = ", ".join(tables)
-    # Autovacuum makes way for whoever has waited a second (deadlock_timeout). This mode conflicts with it, and
-    # with no reader and no writer, so that nobody queues up during that second.
+    # Autovacuum makes way for whoever has waited a second (deadlock_timeout). This mode conflicts with it,
+    # and with no reader and no writer, so that nobody queues up during that second.
     op.execute(f"SET LOCAL lock_timeout = '{_AUTOVACUUM_TIMEOUT}'")
     op.execute(f"LOCK TABLE {names} IN SHARE UPDATE EXCLUSIVE MODE")
     op.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
