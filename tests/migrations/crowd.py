@@ -17,7 +17,7 @@ from tests.migrations.replay import Replay
 ROOT = Path(__file__).parents[2]
 NEXT = ("-c", "tests/migrations/next/alembic.ini")
 """What makes the alembic command see the worked example behind the newest revision."""
-_PAUSE = 0.02
+_PAUSE = 0.02  # People are not a load test.
 
 _FOREIGN_KEY = "fk_chat_thread_items_user_id_thread_id_chat_threads"
 # In the order of the keys, and checked all at once: in seconds what takes a minute row by row.
@@ -53,7 +53,7 @@ class Writers:
 
 
 @asynccontextmanager
-async def writers(url: str, revision: str, *, number: int = 3) -> AsyncIterator[Writers]:
+async def writers(url: str, revision: str, *, number: int = 2) -> AsyncIterator[Writers]:
     """Have people write all the while, by what the last release at a revision asked.
 
     A statement that waits for a lock longer than a second is failed by PostgreSQL. That, any other

@@ -4,21 +4,19 @@ from typing import Any
 
 import asyncpg
 
-# The rows behind a key, in its order. Rows that somebody has locked are left to the next pass: waiting for
+# Empty rows behind a key, in its order. Those that somebody has locked are left to the next pass: waiting for
 # one while holding others is how two statements come to wait for each other.
 _BATCH = """
-    WITH looked AS (
+    WITH empty AS (
         SELECT user_id, thread_id, id FROM chat_thread_items
-        WHERE (user_id, thread_id, id) > ($1, $2, $3) ORDER BY user_id, thread_id, id LIMIT $4
-    ), empty AS (
-        SELECT user_id, thread_id, id FROM chat_thread_items JOIN looked USING (user_id, thread_id, id)
-        WHERE channel IS NULL FOR NO KEY UPDATE OF chat_thread_items SKIP LOCKED
+        WHERE (user_id, thread_id, id) > ($1, $2, $3) AND channel IS NULL
+        ORDER BY user_id, thread_id, id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
     ), filled AS (
         UPDATE chat_thread_items AS item SET channel = 'before' FROM empty
         WHERE (item.user_id, item.thread_id, item.id) = (empty.user_id, empty.thread_id, empty.id)
-        RETURNING 1
+        RETURNING item.user_id, item.thread_id, item.id
     )
-    SELECT user_id, thread_id, id, (SELECT count(*) FROM filled) FROM looked
+    SELECT user_id, thread_id, id, count(*) OVER () FROM filled
     ORDER BY user_id DESC, thread_id DESC, id DESC LIMIT 1
 """
 _IS_LEFT = "SELECT EXISTS (SELECT FROM chat_thread_items WHERE channel IS NULL)"
