@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup site demo test check bench chaos settings lock clean
+.PHONY: help setup site demo test check bench scale chaos settings lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -58,6 +58,9 @@ test: check site ## Every check and every test, on a throwaway PostgreSQL.
 
 bench: setup ## Measure each Store call and whole turns; needs about fifteen minutes.
 	$(BIN)/python -m benchmarks
+
+scale: setup ## Plans at 100 million threads, and what a message takes and costs; two minutes.
+	$(BIN)/python -m benchmarks.scale
 
 chaos: setup ## Break servers, database and network at random, and check what is stored; four minutes.
 	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED))
