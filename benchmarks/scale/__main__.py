@@ -70,7 +70,7 @@ async def _partitioned() -> list[partitions.Pruned]:
 def _show(simulated: simulation.Simulated, tables: dict[str, Table], *, plans: bool) -> None:
     if plans:
         for (name, way), plan in simulated.large.items():
-            if way == simulation.Way(simulation.FIRST, "generic", "an owner"):
+            if way == simulation.SHOWN:
                 print(f"{name}:", *plan.lines, sep="\n  ", end="\n\n")
     print(*(table.text() for table in tables.values()), sep="\n", flush=True)
     for fault in simulated.faults(states=list(simulation.STATES)):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from benchmarks.scale.cost import SITES, bill
 from benchmarks.scale.partitions import PARTITIONS, Pruned
 from benchmarks.scale.plans import Plan
-from benchmarks.scale.simulation import FIRST, LARGE, SMALL, STATES, Simulated, Way
+from benchmarks.scale.simulation import LARGE, SHOWN, SMALL, STATES, Simulated
 from benchmarks.scale.sizes import Sizes
 from benchmarks.scale.statements import is_owners
 from benchmarks.tables import Table
@@ -59,7 +59,7 @@ def _plans(simulated: Simulated) -> Table:
         ("statement, and what it reads", f"cost, {SMALL:,} threads", f"{LARGE:,}", "x"),
     )
     for name in _SHOWN:
-        small, large = simulated.small[name], simulated.large[name, Way(FIRST, "generic", "an owner")]
+        small, large = simulated.small[name], simulated.large[name, SHOWN]
         growth = f"{simulated.growth(name):.2f}"
         read = f"{name}: {_indexes(large)}"
         table.rows.append((read, f"{small.cost:,.1f}", f"{large.cost:,.1f}", growth))
