@@ -51,8 +51,10 @@ def test_the_planner_believes_in_the_large_site(simulated: Simulated) -> None:
 
     assert threads.rows * simulated.factor == pytest.approx(LARGE)
     assert items.rows * simulated.factor > 1_000_000_000
-    # Looking at all threads is what the service does to find old ones, and what it thinks that costs.
-    assert simulated.large["retention.look", SHOWN].cost > 1_000_000
+    # The service finds old threads among everybody's: expensive, and a fault if an owner's did it.
+    sweep = simulated.large["retention.look", SHOWN]
+    assert sweep.cost > 1_000_000
+    assert "reads all of chat_threads" in sweep.faults
 
 
 @pytest.mark.parametrize("state", [state for state in STATES if state != UNKNOWN])
