@@ -1,6 +1,7 @@
 """Running statements: one round trip each, in turn, again when the connection dies."""
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -12,11 +13,19 @@ import asyncpg
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.database.failures import StatementFailed, is_transient, spoils_connection, told_by_driver
+from app.database.failures import (
+    StatementFailed,
+    is_transient,
+    may_connect_later,
+    spoils_connection,
+    told_by_driver,
+)
 from app.database.fair_pool import FairPool
 from app.database.observing import Observer, Outcome, unobserved
 from app.database.statement import Statement
 from app.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_RETRY_SECONDS = 10.0
 _FIRST_DELAY = 0.05
@@ -96,7 +105,7 @@ class Database:
             self._pool.release(connection)
 
     async def _begin(self, deadline: float) -> PoolProxiedConnection:
-        connection = await self._pool.acquire(deadline)
+        connection = await self._lend(deadline)
         try:
             seconds = max(deadline - time.monotonic(), _SHORTEST_WAIT)
             await _driver_of(connection).execute(
@@ -107,6 +116,14 @@ class Database:
             self._pool.release(connection)
             raise
         return connection
+
+    async def _lend(self, deadline: float) -> PoolProxiedConnection:
+        try:
+            return await self._pool.acquire(deadline)
+        except Exception as error:
+            if may_connect_later(error):
+                raise ConnectionError from error
+            raise
 
     async def _run(self, statement: Statement, arguments: list[Any]) -> tuple[list[asyncpg.Record], bool]:
         """Return the rows, and whether they are those of the first attempt."""
@@ -136,6 +153,8 @@ class Database:
                         raise StatementFailed(name, told) from None
                     if not await retries.wait():
                         outcome = "unreachable"
+                        if (told := told_by_driver(error)) is not None:
+                            logger.warning("Given up: %s", StatementFailed(name, told))
                         raise _unreachable() from error
                 else:
                     outcome = "done"
@@ -149,7 +168,7 @@ class Database:
     async def _attempt(
         self, statement: Statement, arguments: list[Any], deadline: float
     ) -> list[asyncpg.Record]:
-        connection = await self._pool.acquire(deadline)
+        connection = await self._lend(deadline)
         try:
             driver = _driver_of(connection)
             seconds = max(deadline - time.monotonic(), _SHORTEST_WAIT)

@@ -17,7 +17,11 @@ _TRANSIENT = (
     asyncpg.CannotConnectNowError,
     asyncpg.IdleSessionTimeoutError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.OutOfMemoryError,
+    asyncpg.PostgresIOError,  # Neon's storage did not hand over a page in time
     asyncpg.QueryCanceledError,  # by an administrator, or a time limit of the server's
+    asyncpg.LockNotAvailableError,  # and two more limits of the server's
+    asyncpg.TransactionTimeoutError,
     asyncpg.InvalidSQLStatementNameError,  # a pooler gave us another server connection
     asyncpg.ReadOnlySQLTransactionError,  # the old primary after a failover
     asyncpg.DeadlockDetectedError,
@@ -28,6 +32,11 @@ _TRANSIENT = (
     # The driver's words for a connection that was told to go while it was idle, before its socket closed.
     asyncpg.InternalClientError,
 )
+
+# What is said to somebody who connects, and passes there alone; of a statement it tells a mistake or a fault.
+# A database that is set to take nobody is 55000. Neon's proxy says XX000 whatever is wrong: mostly that it
+# could not wake the compute, so a wrong password on Neon, too, costs the time allowed before it is told.
+_NO_CONNECTION_NOW = frozenset({"55000", "XX000"})
 
 
 class StatementFailed(Exception):
@@ -65,6 +74,11 @@ def is_transient(error: BaseException) -> bool:
         cause = error.__cause__
         return isinstance(error, _TRANSIENT) or (cause is not None and is_transient(cause))
     return isinstance(error, _TRANSIENT)
+
+
+def may_connect_later(error: BaseException) -> bool:
+    """Tell whether a connection that could not be opened for this reason may be opened later."""
+    return is_transient(error) or getattr(told_by_driver(error), "sqlstate", None) in _NO_CONNECTION_NOW
 
 
 def spoils_connection(error: BaseException) -> bool:

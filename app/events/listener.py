@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from app.database import Database
-from app.database.failures import is_transient
+from app.database.failures import may_connect_later
 from app.database.urls import DatabaseUrl
 from app.events.feed import Begun, Deaf
 from app.events.hub import Hub
@@ -83,7 +83,7 @@ class PostgresListener:
                 **where, **self._url.connect_args, statement_cache_size=0
             )
         except Exception as error:
-            if is_transient(error):
+            if may_connect_later(error):
                 raise
             raise _deaf(f"the direct connection is refused ({type(error).__name__})") from None
         return connection

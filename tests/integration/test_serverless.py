@@ -1,11 +1,14 @@
 """What serverless databases do: each time the user sees a delay, and nothing else."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
 import httpx
+import pytest
 import pytest_asyncio
 from sqlalchemy.engine import make_url
 
@@ -21,6 +24,7 @@ from tests.support.server import House, house, user_input
 ResultT = TypeVar("ResultT")
 # Long enough for several attempts of a statement, which begin 50 ms apart.
 OUTAGE_SECONDS = 0.6
+_ASKS_FOR_TLS = 80877103
 
 
 @pytest_asyncio.fixture
@@ -60,6 +64,28 @@ def refused(wire: Wire) -> Callable[[], None]:
     return back
 
 
+@asynccontextmanager
+async def turning_away(words: str) -> AsyncIterator[str]:
+    """Yield the URL of what answers as Neon's proxy does when there is no compute to lead to."""
+    fields = f"SERROR\0VERROR\0CXX000\0M{words}\0\0".encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                length, kind = struct.unpack("!ii", await reader.readexactly(8))
+                await reader.readexactly(length - 8)
+                if kind != _ASKS_FOR_TLS:
+                    break
+                writer.write(b"N")
+            writer.write(b"E" + struct.pack("!i", len(fields) + 4) + fields)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"postgresql://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
 async def test_a_compute_that_refuses_while_it_wakes(wire: Wire, served: House) -> None:
     alice = served.alice
     thread_id = await through(alice.create("Hello"), refused(wire))
@@ -73,6 +99,53 @@ async def test_a_compute_that_takes_five_seconds_to_wake(wire: Wire, served: Hou
     wire.freeze()
     texts = await through(alice.texts(thread_id), wire.thaw, seconds=5.0)
     assert texts == ["Before", "Before"]
+
+
+async def test_a_compute_that_is_prepared_and_takes_nobody_yet(
+    database_url: str, served: House, wire: Wire
+) -> None:
+    admin = await asyncpg.connect(named(database_url, "postgres"))
+    name = make_url(database_url).database
+    await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    wire.cut()
+
+    async def prepared() -> None:
+        await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    thread_id = await through(served.alice.create("Hello"), prepared)
+    assert await served.alice.texts(thread_id) == ["Hello", "Hello"]
+    await admin.close()
+
+
+async def test_a_proxy_that_cannot_wake_the_compute_yet(database_url: str, served: House, wire: Wire) -> None:
+    async with turning_away("Control plane request failed") as nowhere:
+        wire.lead_to(nowhere)
+        wire.cut()
+        thread_id = await through(served.alice.create("Hello"), lambda: wire.lead_to(database_url))
+    assert await served.alice.texts(thread_id) == ["Hello", "Hello"]
+
+
+async def test_a_proxy_that_never_wakes_the_compute_is_503_in_our_words(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings: dict[str, Any] = {"chat_database_retry_seconds": 0.3}
+    async with (
+        turning_away("Your account has used up its compute time") as nowhere,
+        Wire(database_url) as wire,
+        house(wire.url, **settings) as opened,
+    ):
+        alice = opened.alice
+        await alice.create("Hello")
+        wire.lead_to(nowhere)
+        wire.cut()
+        response = await alice.http.get("/chat/threads")
+        assert response.status_code == 503
+        assert int(response.headers["retry-after"]) > 0
+        assert "cannot be reached" in response.json()["error"]["message"]
+        assert "compute time" not in response.text
+    # Whoever runs the server learns that it was refused, and by what code.
+    assert "XX000" in caplog.text
+    assert "compute time" not in caplog.text
 
 
 async def test_every_kind_of_request_waits_for_the_database(wire: Wire, served: House) -> None:

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import InterfaceError as WrappedError
 
-from app.database.failures import is_transient, spoils_connection
+from app.database.failures import is_transient, may_connect_later, spoils_connection
 
 
 def wrapped(error: Exception) -> Exception:
@@ -26,6 +26,10 @@ PASSING = [
     asyncpg.CrashShutdownError(),
     asyncpg.CannotConnectNowError("the database system is starting up"),
     asyncpg.TooManyConnectionsError(),
+    asyncpg.OutOfMemoryError(),
+    asyncpg.PostgresIOError("could not read block 0 in rel 1663/5/16390.0 from page server"),
+    asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),
+    asyncpg.TransactionTimeoutError(),
     asyncpg.ReadOnlySQLTransactionError(),
     asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress"),
     ConnectionRefusedError(),
@@ -45,6 +49,20 @@ LASTING = [
     asyncpg.InsufficientPrivilegeError(),
     asyncpg.DiskFullError(),
     asyncpg.CharacterNotInRepertoireError(),
+    asyncpg.ObjectNotInPrerequisiteStateError(),
+    asyncpg.InternalServerError(),
+    asyncpg.DataCorruptedError(),
+]
+NO_CONNECTION_NOW = [
+    asyncpg.ObjectNotInPrerequisiteStateError('database "chat" is not currently accepting connections'),
+    asyncpg.InternalServerError("Control plane request failed: endpoint is temporarily unavailable"),
+    asyncpg.CannotConnectNowError(),
+    ConnectionRefusedError(),
+]
+NO_CONNECTION_EVER = [
+    asyncpg.InvalidPasswordError(),
+    asyncpg.InvalidCatalogNameError(),
+    asyncpg.DataCorruptedError(),
 ]
 MISTAKES = [
     asyncpg.DataError("invalid input for query argument"),
@@ -74,6 +92,18 @@ def test_a_lost_race_is_run_again(error: Exception) -> None:
 def test_a_failure_that_lasts_is_the_caller_s_and_the_connection_is_fine(error: Exception) -> None:
     assert not is_transient(error)
     assert not spoils_connection(error)
+
+
+@pytest.mark.parametrize("error", NO_CONNECTION_NOW, ids=name)
+def test_a_server_that_takes_nobody_now_is_asked_again(error: Exception) -> None:
+    assert may_connect_later(error)
+    assert may_connect_later(wrapped(error))
+
+
+@pytest.mark.parametrize("error", NO_CONNECTION_EVER, ids=name)
+def test_a_server_that_refuses_this_very_client_is_not(error: Exception) -> None:
+    assert not may_connect_later(error)
+    assert not may_connect_later(wrapped(error))
 
 
 @pytest.mark.parametrize("error", MISTAKES, ids=name)
