@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from chatkit.types import FileSource, URLSource
 from playwright.async_api import Page, expect
 
 from tests.e2e.axe import barriers
 from tests.e2e.conftest import Serving, Visiting
+from tests.support.responders import Says
 
 PHONE = {"width": 375, "height": 700}
 
@@ -55,6 +57,29 @@ async def test_axe_finds_nothing_in_any_view_of_the_chat(
     await expect(widget.status.first).to_contain_text("You are offline.")
     wrong["offline"] = await settled(page)
     assert wrong == {view: [] for view in wrong}
+
+
+@pytest.mark.parametrize("phone", [False, True], ids=["desk", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_in_an_answer_with_sources(
+    serve: Serving, visit: Visiting, scheme: str, phone: bool
+) -> None:
+    page, named = (
+        URLSource(title="Settings", url="/docs/settings"),
+        FileSource(title="A file", filename="a.pdf"),
+    )
+    server = await serve(Says("Ten connections", page, " are **enough**", named, ", as a rule", page, "."))
+    options: dict[str, Any] = {"color_scheme": scheme, "reduced_motion": "reduce"}
+    if phone:
+        options["viewport"] = PHONE
+    visitor = await visit(server.url, **options)
+    widget = await visitor.chat()
+    await widget.type("How many?")
+    await expect(widget.answers.get_by_role("list", name="Sources").get_by_role("listitem")).to_have_count(2)
+    await expect(widget.answers).to_have_attribute("data-state", "whole")
+    wrong = await settled(widget.page)
+    await widget.answers.get_by_role("link", name="Source 1").first.focus()
+    assert wrong + await settled(widget.page) == []
 
 
 async def test_on_a_phone_the_chat_fills_the_screen_and_the_page_is_out_of_reach(

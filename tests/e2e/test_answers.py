@@ -2,35 +2,18 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
-from chatkit.types import ThreadStreamEvent, URLSource, UserMessageItem
+from chatkit.types import URLSource
 from playwright.async_api import Route, expect
 
-from app.chat.responder import Responder, Turn
 from tests.e2e.conftest import Serving, Visiting
 from tests.e2e.visits import Visit
 from tests.e2e.widget import Widget
-from tests.support.responders import Paused
+from tests.support.responders import Paused, Says
 from tests.support.server import House
 
 LONGEST_MESSAGE = 32 * 1024
-
-
-class Says(Responder):
-    """Says what the test wants, with sources among it."""
-
-    def __init__(self, *words: Any) -> None:
-        self._answer = words
-
-    def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
-        """Say it."""
-        return turn.say(self._words())
-
-    async def _words(self) -> AsyncIterator[Any]:
-        for word in self._answer:
-            yield word
 
 
 async def alice(server: House, visit: Visiting, **options: Any) -> tuple[Visit, Widget]:

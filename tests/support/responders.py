@@ -57,6 +57,21 @@ class Paused(Responder):
         yield "done"
 
 
+class Says(Responder):
+    """Says what the test wants, with sources among it."""
+
+    def __init__(self, *words: Any) -> None:
+        self._answer = words
+
+    def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
+        """Say it."""
+        return turn.say(self._words())
+
+    async def _words(self) -> AsyncIterator[Any]:
+        for word in self._answer:
+            yield word
+
+
 class Failing(Responder):
     """Fails with an error after some words."""
 
