@@ -39,7 +39,7 @@ export function show(old: ChatState | null, showing: Showing): ChatState {
     connection,
     storage: session.outbox.storage,
     threads: threadList(old?.threads, showing),
-    open: openThread(old?.open, session.open, showing),
+    open: openThread(old?.open, session.desk.open, showing),
     waiting: session.outbox.messages.filter(({ state }) => state !== "refused").length,
   });
 }
@@ -114,7 +114,7 @@ function entriesOf(conversation: Conversation, { session, policy, connection }: 
     keys.add(node.key);
     if (entry !== null) entries.push(entry);
   }
-  const waiting = session.waitingIn(conversation).filter(({ key }) => !keys.has(key));
+  const waiting = session.desk.waitingIn(conversation).filter(({ key }) => !keys.has(key));
   const arrived = arrivedIn(conversation, waiting, policy);
   for (const message of waiting)
     if (!arrived.has(message)) entries.push(unsentEntry(message, connection.kind === "online"));

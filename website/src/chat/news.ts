@@ -1,0 +1,69 @@
+import type { Change } from "./connection/changes";
+import type { Desk } from "./desk";
+import type { Listing } from "./listing";
+import type { Confirmation } from "./outbox/outbox";
+import type { Reader } from "./reader";
+import type { Conversation } from "./state/conversation";
+import type { Conversations } from "./state/conversations";
+
+export interface NewsParts {
+  readonly desk: Desk;
+  readonly conversations: Conversations;
+  readonly listing: Listing;
+  readonly reader: Reader;
+  readonly changed: () => void;
+}
+
+/** Brings what is before a person up to what happened elsewhere: in their other tabs, and on their other devices. */
+export class News {
+  constructor(private readonly parts: NewsParts) {}
+
+  /** Another tab sent a message. */
+  confirmed({ key, thread, threadId, itemId, text }: Confirmation): void {
+    const { desk, conversations, listing, reader } = this.parts;
+    listing.moveUp(threadId, text);
+    const conversation = conversations.find(thread) ?? conversations.find(threadId);
+    if (conversation === null) return;
+    conversation.id = threadId;
+    if (itemId !== null) conversation.transcript.rename(itemId, key);
+    if (conversation === desk.open) void reader.load(conversation);
+  }
+
+  /** The server told of a change. */
+  happened({ kind, threadId, itemId }: Change): void {
+    const { desk, conversations, listing, changed } = this.parts;
+    if (kind === "resync" || threadId === null) {
+      this.missed();
+      return;
+    }
+    const conversation = conversations.find(threadId);
+    if (kind === "thread.deleted") {
+      if (conversation === null) listing.threads.remove(threadId);
+      else desk.gone(conversation);
+      changed();
+      return;
+    }
+    listing.loadSoon();
+    if (conversation !== null && itemId !== null) this.#itemHappened(kind, conversation, itemId);
+  }
+
+  /** Nobody knows what happened: everything that is looked at is asked for anew. */
+  missed(): void {
+    this.parts.listing.loadSoon();
+    void this.parts.reader.load(this.parts.desk.open);
+  }
+
+  #itemHappened(kind: string, conversation: Conversation, itemId: string): void {
+    const { desk, reader, changed } = this.parts;
+    const { transcript } = conversation;
+    // Said here a moment ago.
+    if (kind === "item.added" && transcript.item(itemId)?.state === "whole") return;
+    if (kind === "item.removed") {
+      transcript.remove(itemId);
+      changed();
+    } else if (conversation.answers.size > 0) {
+      // Most likely what is followed here anyway.
+      conversation.stale ||= !transcript.has(itemId);
+    } else if (conversation === desk.open) void reader.catchUp(conversation);
+  }
+}
