@@ -93,6 +93,50 @@ async def test_the_last_answer_is_asked_for_again(serve: Serving, visit: Visitin
     await expect(again).to_be_visible()
 
 
+async def test_an_answer_that_is_asked_for_again_goes_on_through_a_reload(
+    serve: Serving, visit: Visiting
+) -> None:
+    responder = Paused()
+    responder.go_on.set()
+    server = await serve(responder)
+    _, widget = await alice(server, visit)
+    await widget.type("Go")
+    await widget.has("Go", "Half done")
+    await expect(widget.answers.first).to_have_attribute("data-state", "whole")
+    responder.go_on.clear()
+    await widget.button("Answer again").click()
+    await widget.has("Go", "Half")
+    await widget.page.reload()
+    await widget.has("Go", "Half")
+    await expect(widget.answers.first).to_have_attribute("data-state", "writing")
+    responder.go_on.set()
+    await widget.has("Go", "Half done")
+    await expect(widget.answers.first).to_have_attribute("data-state", "whole")
+
+
+async def test_the_wish_for_another_answer_is_not_lost_with_its_request(
+    serve: Serving, visit: Visiting
+) -> None:
+    server = await serve()
+    visitor, widget = await alice(server, visit)
+    await widget.say("Go")
+    (thread,) = await server.alice.threads()
+    client = server.alice
+    before = [item["id"] for item in await client.items(thread["id"])]
+    await visitor.lose_api()
+    await widget.button("Answer again").click()
+    await expect(widget.panel.get_by_text("Answered again when the connection is back")).to_be_visible()
+    await widget.page.reload()
+    await expect(widget.status.first).to_contain_text("You are offline.")
+    assert [item["id"] for item in await client.items(thread["id"])] == before
+    await visitor.find_api()
+    await visitor.all_sent()
+    after = [item["id"] for item in await client.items(thread["id"])]
+    assert (len(after), after[0], after[1] != before[1]) == (2, before[0], True)
+    await widget.has("Go", "Go")
+    await expect(widget.button("Answer again")).to_be_visible()
+
+
 async def test_an_opinion_survives_a_reload(serve: Serving, visit: Visiting) -> None:
     _, widget = await alice(await serve(), visit)
     await widget.say("Well?")

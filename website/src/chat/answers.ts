@@ -1,21 +1,24 @@
+import { mayHaveArrived, type Unsent } from "./outbox/message";
+import type { Outbox } from "./outbox/outbox";
 import type { Sender } from "./outbox/sender";
-import { bodyOfRetry } from "./protocol/api";
 import { Failure } from "./protocol/failure";
 import type { Reader } from "./reader";
 import type { Conversation } from "./state/conversation";
-import type { Outcome } from "./turn";
-import { Turn, type TurnTools } from "./turn";
+import type { TurnTools } from "./turn";
 
 const STOP_MS = 1_500;
 const LOOK_MS = 50;
 
 /** What a person can do with an answer. */
 export class Answers {
+  /** Where a wish is being written down. */
+  readonly #wishing = new Set<Conversation>();
+
   constructor(
     private readonly tools: TurnTools,
+    private readonly outbox: Outbox,
     private readonly sender: Sender,
     private readonly reader: Reader,
-    private readonly ended: (conversation: Conversation) => void,
   ) {}
 
   /** Ends what is being written, at the server. */
@@ -24,6 +27,9 @@ export class Answers {
     if (id === null) return;
     const followed = [...conversation.answers];
     const writing = [...transcript.nodes].filter((node) => node.kind === "item" && node.state === "writing");
+    const wishes = this.outbox.wishesIn(conversation);
+    await this.#unwish(wishes);
+    if (followed.length === 0 && wishes.length > 0 && !wishes.some(mayHaveArrived)) return;
     await this.tools.api.stop(id);
     for (const node of writing) transcript.stopped(node.key);
     this.tools.changed();
@@ -43,44 +49,30 @@ export class Answers {
     await this.reader.newest(conversation, true);
   }
 
-  /** Has the last message answered anew. */
+  /** Has the last message answered anew: as soon as that can be asked of the server, from whatever page then is open. */
   async regenerate(conversation: Conversation): Promise<void> {
+    const { id } = conversation;
     const message = conversation.transcript.lastOfType("user_message");
-    if (conversation.id === null || message === null)
-      throw new Failure("There is nothing to answer here.", "refused");
-    const body = bodyOfRetry(conversation.id, message.item.id);
-    const outcome =
-      conversation.answers.size > 0
-        ? null
-        : await this.sender.alone(conversation, () => this.#ask(conversation, message.item.id, body));
-    if (outcome === null) throw new Failure("An answer is being written already.", "refused");
-    if (outcome.kind === "refused") throw new Failure(outcome.problem.message, "refused");
+    if (id === null || message === null) throw new Failure("There is nothing to answer here.", "refused");
+    const { outbox } = this;
+    const isSent = outbox.waiting.some(({ thread, state }) => state !== "refused" && conversation.is(thread));
+    if (isSent || conversation.answers.size > 0 || this.#wishing.has(conversation))
+      throw new Failure("An answer is being written already.", "refused");
+    this.#wishing.add(conversation);
+    try {
+      const { env } = this.tools;
+      const fresh = { body: null, state: "waiting", nextTryAt: null, problem: null } as const;
+      const wish = { thread: id, text: "", again: message.item.id, created: env.now() };
+      await outbox.add({ key: env.newId(), ...wish, ...fresh });
+    } finally {
+      this.#wishing.delete(conversation);
+    }
+    this.sender.wake();
   }
 
-  /** The request is sent until it is answered, as long as the page lives; nothing that was typed hangs on it. */
-  async #ask(conversation: Conversation, messageId: string, body: string): Promise<Outcome> {
-    const leave = new AbortController();
-    const turn = new Turn(this.tools, conversation, {
-      body,
-      key: this.tools.env.newId(),
-      // The old answer stays in sight until the new one comes.
-      begins: () => conversation.transcript.removeBehind(messageId),
-      taken: () => {},
-      trying: async () => {},
-      waiting: async () => {},
-    });
-    conversation.leave();
-    conversation.requests.add(leave);
-    conversation.answers.add(leave);
-    conversation.transcript.unsay();
-    this.tools.changed();
-    try {
-      return await turn.run(leave.signal);
-    } finally {
-      conversation.requests.delete(leave);
-      conversation.answers.delete(leave);
-      conversation.transcript.cut();
-      this.ended(conversation);
-    }
+  /** Whatever was to be answered anew is not any more. */
+  async #unwish(wishes: readonly Unsent[]): Promise<void> {
+    for (const wish of wishes) await this.outbox.remove(wish);
+    this.tools.pauses.wake();
   }
 }

@@ -35,7 +35,7 @@ export class Desk {
     return conversation;
   }
 
-  /** What waits in a conversation, in its order. */
+  /** What a person typed that waits in a conversation, in its order. */
   waitingIn(conversation: Conversation): Unsent[] {
     return this.parts.outbox.messages.filter(({ thread }) => conversation.is(thread));
   }

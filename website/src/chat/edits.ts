@@ -32,7 +32,8 @@ export class Edits {
       );
     }
     if (conversation.id !== null) await this.api.deleteThread(conversation.id);
-    for (const message of waiting) await this.outbox.remove(message);
+    for (const message of [...waiting, ...this.outbox.wishesIn(conversation)])
+      await this.outbox.remove(message);
     this.desk.drop(conversation);
   }
 

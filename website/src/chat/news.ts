@@ -1,5 +1,7 @@
 import type { Change } from "./connection/changes";
+import type { Problem } from "./contract";
 import type { Desk } from "./desk";
+import type { Environment } from "./environment";
 import type { Listing } from "./listing";
 import type { Confirmation } from "./outbox/outbox";
 import type { Reader } from "./reader";
@@ -7,6 +9,7 @@ import type { Conversation } from "./state/conversation";
 import type { Conversations } from "./state/conversations";
 
 export interface NewsParts {
+  readonly env: Environment;
   readonly desk: Desk;
   readonly conversations: Conversations;
   readonly listing: Listing;
@@ -27,6 +30,18 @@ export class News {
     conversation.id = threadId;
     if (itemId !== null) conversation.transcript.rename(itemId, key);
     if (conversation === desk.open) void reader.load(conversation);
+  }
+
+  /** Another tab has a message answered anew. */
+  answering(thread: string): void {
+    const { desk, reader } = this.parts;
+    if (desk.open.is(thread)) void reader.load(desk.open);
+  }
+
+  /** A message is not answered anew. */
+  unfulfilled(thread: string, problem: Problem): void {
+    this.parts.conversations.find(thread)?.transcript.say(problem, this.parts.env.now());
+    this.parts.changed();
   }
 
   /** The server told of a change. */

@@ -70,11 +70,16 @@ export class Session {
       outbox,
       conversationOf: (thread) => desk.conversation(thread),
       confirmed: (confirmation) => this.#confirmed(confirmation),
+      answering: (thread) => this.#tabs.tell({ kind: "answering", thread }),
+      unfulfilled: (thread, problem) => {
+        this.#tabs.tell({ kind: "unfulfilled", thread, problem });
+        this.#news.unfulfilled(thread, problem);
+      },
       ended,
     });
-    this.answers = new Answers(tools, this.#sender, this.#reader, ended);
+    this.answers = new Answers(tools, outbox, this.#sender, this.#reader);
     this.edits = new Edits(api, desk, listing, outbox);
-    this.#news = new News({ desk, conversations, listing, reader: this.#reader, changed });
+    this.#news = new News({ env, desk, conversations, listing, reader: this.#reader, changed });
     const happened = (change: Change) => {
       this.#tabs.tell({ kind: "change", change });
       this.#news.happened(change);
@@ -201,6 +206,12 @@ export class Session {
         break;
       case "confirmed":
         this.#news.confirmed(message.confirmation);
+        break;
+      case "answering":
+        this.#news.answering(message.thread);
+        break;
+      case "unfulfilled":
+        this.#news.unfulfilled(message.thread, message.problem);
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { Change } from "./connection/changes";
+import type { Problem } from "./contract";
 import type { Channel, Environment } from "./environment";
 import type { Confirmation } from "./outbox/outbox";
 
@@ -7,6 +8,8 @@ export type TabMessage =
   | { readonly kind: "outbox" }
   | { readonly kind: "retry" }
   | { readonly kind: "confirmed"; readonly confirmation: Confirmation }
+  | { readonly kind: "answering"; readonly thread: string }
+  | { readonly kind: "unfulfilled"; readonly thread: string; readonly problem: Problem }
   | { readonly kind: "change"; readonly change: Change };
 
 /** The other tabs of this browser that have the same name; nobody where browsers have no channels. */

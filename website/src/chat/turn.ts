@@ -24,6 +24,8 @@ export interface Asking {
   taken(itemId: string | null): void;
   /** Called before the first event of its answer is shown. */
   begins?(): void;
+  /** Before each attempt until it is taken: rejects with a Failure when it must not be asked any more. */
+  check?(): Promise<void>;
   /** Before each attempt; there is none when the signal is aborted meanwhile. */
   trying(): Promise<void>;
   /** Between two attempts. */
@@ -94,6 +96,7 @@ export class Turn {
     for (const id of this.#shown) this.#earlier.add(id);
     this.#shown = new Set();
     this.#failure = null;
+    if (!this.#taken) await this.asking.check?.();
     const whole = await this.tools.api.turn(this.asking.body, this.asking.key, signal, (event) => {
       this.#see(event);
       this.tools.changed();

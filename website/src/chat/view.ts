@@ -97,8 +97,8 @@ function openThread(old: OpenThread | undefined, conversation: Conversation, sho
     hasOlder: transcript.older !== null,
     loadingOlder: conversation.loadingOlder,
     problem: conversation.problem,
-    answering: conversation.answers.size > 0,
-    progress: conversation.progress,
+    answering: conversation.answers.size > 0 || isAskedAnew(conversation, showing),
+    progress: conversation.progress ?? waitsFor(conversation, showing),
   });
 }
 
@@ -118,8 +118,20 @@ function entriesOf(conversation: Conversation, { session, policy, connection }: 
   const arrived = arrivedIn(conversation, waiting, policy);
   for (const message of waiting)
     if (!arrived.has(message)) entries.push(unsentEntry(message, connection.kind === "online"));
-  if (isUnanswered(conversation, waiting)) entries.push(unanswered(entries.at(-1) as UserEntry));
+  if (isUnanswered(conversation, waiting) && !isAskedAnew(conversation, { session }))
+    entries.push(unanswered(entries.at(-1) as UserEntry));
   return entries;
+}
+
+/** What keeps the last message from being answered anew. */
+function waitsFor(conversation: Conversation, showing: Showing): string | null {
+  const waits = showing.connection.kind !== "online" && isAskedAnew(conversation, showing);
+  return waits ? "Answered again when the connection is back" : null;
+}
+
+/** The last message is to be answered anew, now or when the server can be asked. */
+function isAskedAnew(conversation: Conversation, { session }: Pick<Showing, "session">): boolean {
+  return session.outbox.wishesIn(conversation).length > 0;
 }
 
 /** The last message is stored, and nobody is answering it: who was to do so died, or was stopped before a word. */

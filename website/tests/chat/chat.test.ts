@@ -491,6 +491,114 @@ describe("an answer", () => {
     expect(shown(tab.chat)).toEqual(["sent: Question", "whole: Another answer"]);
   });
 
+  it("that is asked for anew and got lost comes all the same, once, also after a crash", async () => {
+    const tab = await alice();
+    await tab.chat.send("Question");
+    await time.until("it is answered", () => settled(tab)() && shown(tab.chat).length === 2);
+    server.answer = () => ["Another ", "answer"];
+    server.reachable = false;
+    await tab.chat.regenerate();
+    expect(tab.chat.getState()).toMatchObject({ waiting: 0, open: { answering: true } });
+    await time.pass(20_000);
+    tab.crash();
+    const next = await opened();
+    await time.pass(5_000);
+    expect(next.chat.getState().open.entries).toEqual([]);
+    server.reachable = true;
+    await time.until("it is there", () => settled(next)() && shown(next.chat)[1] === "whole: Another answer");
+    expect(shown(next.chat)).toEqual(["sent: Question", "whole: Another answer"]);
+    next.crash();
+    const asked = server.arrived.length;
+    const last = await opened();
+    await time.until("it is there", () => shown(last.chat).length === 2);
+    await time.pass(5_000);
+    const later = server.arrived.slice(asked).filter(({ body }) => body.includes("retry_after_item"));
+    expect(later).toEqual([]);
+  });
+
+  it("that is asked for anew is seen being written after a crash", async () => {
+    const tab = await alice();
+    await tab.chat.send("Question");
+    await time.until("it is answered", () => settled(tab)() && shown(tab.chat).length === 2);
+    server.answer = () => ["Another ", "answer"];
+    let release = () => {};
+    server.hold = new Promise((resolve) => {
+      release = () => resolve();
+    });
+    await tab.chat.regenerate();
+    await time.until("it is written", () => shown(tab.chat)[1] === "writing: Another ");
+    tab.crash();
+    const next = await opened();
+    await time.until("it is written", () => shown(next.chat)[1] === "writing: Another ");
+    release();
+    await time.until("it is whole", settled(next));
+    expect(shown(next.chat)).toEqual(["sent: Question", "whole: Another answer"]);
+    const keys = server.arrived.filter(({ body }) => body.includes("retry_after_item")).map(({ key }) => key);
+    expect(new Set(keys).size).toBe(1);
+  });
+
+  it("is not asked for anew when something was said since", async () => {
+    const tab = await alice();
+    await tab.chat.send("Question");
+    await time.until("it is answered", () => settled(tab)() && shown(tab.chat).length === 2);
+    server.reachable = false;
+    await tab.chat.regenerate();
+    await time.pass(20_000);
+    const [thread] = server.threads;
+    server.say(thread?.id ?? "", "demo-alice", "From my phone");
+    server.reachable = true;
+    await time.until("it is told", () => settled(tab)() && shown(tab.chat).includes("notice"));
+    expect(shown(tab.chat).filter((line) => line !== "notice")).toEqual([
+      "sent: Question",
+      "whole: Question",
+      "sent: From my phone",
+      "whole: From my phone",
+    ]);
+    expect(server.arrived.filter(({ body }) => body.includes("retry_after_item"))).toEqual([]);
+  });
+
+  it("that is not asked for yet need not be", async () => {
+    const tab = await alice();
+    await tab.chat.send("Question");
+    await time.until("it is answered", () => settled(tab)() && shown(tab.chat).length === 2);
+    server.reachable = false;
+    await time.until("nobody answers", () => {
+      tab.chat.retry();
+      return tab.chat.getState().connection.kind === "offline";
+    });
+    await tab.chat.regenerate();
+    await time.pass(2_000);
+    expect(tab.chat.getState().open.progress).toContain("when the connection is back");
+    await tab.chat.stop();
+    expect(tab.chat.getState().open.answering).toBe(false);
+    server.reachable = true;
+    await time.pass(60_000);
+    expect(shown(tab.chat)).toEqual(["sent: Question", "whole: Question"]);
+    expect(server.arrived.filter(({ body }) => body.includes("retry_after_item"))).toEqual([]);
+  });
+
+  it("that is asked for anew in one tab is sent by another, and seen in both", async () => {
+    const one = await alice();
+    await one.chat.send("Question");
+    await time.until("it is answered", () => settled(one)() && shown(one.chat).length === 2);
+    const other = await opened();
+    await time.until("it is there", () => shown(other.chat).length === 2);
+    server.answer = () => ["Another ", "answer"];
+    let release = () => {};
+    server.hold = new Promise((resolve) => {
+      release = () => resolve();
+    });
+    await other.chat.regenerate();
+    await time.until(
+      "both see it",
+      () => shown(one.chat)[1] === "writing: Another " && shown(other.chat)[1] === "writing: Another ",
+    );
+    release();
+    await time.until("it is whole", () => settled(one)() && settled(other)());
+    for (const { chat } of [one, other])
+      expect(shown(chat)).toEqual(["sent: Question", "whole: Another answer"]);
+  });
+
   it("grows word by word, and nothing else is drawn anew", async () => {
     const tab = await alice();
     server.begin(

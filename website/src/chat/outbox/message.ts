@@ -1,6 +1,6 @@
 import type { Problem } from "../contract";
 
-/** A message that the server has not confirmed yet. */
+/** A message that the server has not confirmed yet, or the wish to have one answered anew that it has not fulfilled. */
 export interface Unsent {
   /** The order in which messages were written down, over all tabs. */
   readonly seq: number;
@@ -10,6 +10,8 @@ export interface Unsent {
   /** The conversation: the server's id, or the name that one has here until the server knows it. */
   readonly thread: string;
   readonly text: string;
+  /** The message that is to be answered anew; then there is no text. */
+  readonly again?: string;
   readonly created: number;
   /** The body that goes with the key, from the first attempt on; null while nothing was sent. */
   readonly body: string | null;

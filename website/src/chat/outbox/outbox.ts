@@ -13,10 +13,13 @@ export interface Confirmation {
 }
 
 /**
- * One person's unsent messages: what is stored, and a copy of it to look at. Other owners' messages are
+ * What one person has to send: what is stored, and a copy of it to look at. Other owners' messages are
  * never read. A message that cannot be stored is kept in memory, and `storage` says so.
  */
 export class Outbox {
+  /** All that waits, in its order: what was typed, and what is to be answered anew. */
+  waiting: readonly Unsent[] = [];
+  /** Of that, what was typed. */
   messages: readonly Unsent[] = [];
   storage: StorageState;
   #queue: Promise<unknown> = Promise.resolve();
@@ -42,7 +45,7 @@ export class Outbox {
   add(draft: Omit<Draft, "owner">): Promise<Unsent> {
     return this.#inTurn(async () => {
       const message = await this.#store({ ...draft, owner: this.owner });
-      this.#show([...this.messages, message]);
+      this.#show([...this.waiting, message]);
       return message;
     });
   }
@@ -50,13 +53,13 @@ export class Outbox {
   /** Changes a message. Resolves to false, and changes nothing, when it is gone: taken back, here or in another tab. */
   update(message: Unsent, change: Partial<Unsent>): Promise<boolean> {
     return this.#inTurn(async () => {
-      const now = this.messages.find((other) => other.key === message.key);
+      const now = this.waiting.find((other) => other.key === message.key);
       if (now === undefined) return false;
       const next = { ...now, ...change };
       // Kept in memory all the same when it cannot be stored: then the next page tries anew, with the same key.
       const isThere = await this.#shelfOf(now).replace(next).catch(this.#troubled);
       if (isThere === false) this.#hide(message);
-      else this.#show(this.messages.map((other) => (other.key === message.key ? next : other)));
+      else this.#show(this.waiting.map((other) => (other.key === message.key ? next : other)));
       return isThere !== false;
     });
   }
@@ -83,7 +86,7 @@ export class Outbox {
     return this.#inTurn(async () => {
       for (const shelf of this.#shelves()) await shelf.confirm(message, threadId).catch(this.#troubled);
       this.#show(
-        this.messages
+        this.waiting
           .filter((other) => other.key !== message.key)
           .map((other) => (other.thread === message.thread ? { ...other, thread: threadId } : other)),
       );
@@ -106,13 +109,18 @@ export class Outbox {
     });
   }
 
+  /** What is to be answered anew in a conversation. */
+  wishesIn(conversation: { is(thread: string): boolean }): Unsent[] {
+    return this.waiting.filter(({ again, thread }) => again !== undefined && conversation.is(thread));
+  }
+
   /** Tells whether only this tab has it. */
   isOnlyHere(message: Unsent): boolean {
     return this.memory.has(message);
   }
 
   async #store(draft: Draft): Promise<Unsent> {
-    const behind = this.messages.at(-1)?.seq ?? 0;
+    const behind = this.waiting.at(-1)?.seq ?? 0;
     if (this.stored !== null) {
       try {
         const message = await this.stored.add(draft, behind);
@@ -134,20 +142,25 @@ export class Outbox {
     const stored =
       (await this.stored?.all(this.owner).catch((error) => {
         this.#troubled(error);
-        return this.messages.filter((message) => !this.memory.has(message));
+        return this.waiting.filter((message) => !this.memory.has(message));
       })) ?? [];
-    this.messages = [...stored, ...here].sort((a, b) => a.seq - b.seq);
+    this.#hold([...stored, ...here].sort((a, b) => a.seq - b.seq));
     this.changed();
   }
 
-  #show(messages: readonly Unsent[]): void {
-    this.messages = messages;
+  #hold(waiting: readonly Unsent[]): void {
+    this.waiting = waiting;
+    this.messages = waiting.filter(({ again }) => again === undefined);
+  }
+
+  #show(waiting: readonly Unsent[]): void {
+    this.#hold(waiting);
     this.changed();
     this.told();
   }
 
   #hide(message: Unsent): void {
-    this.#show(this.messages.filter((other) => other.key !== message.key));
+    this.#show(this.waiting.filter((other) => other.key !== message.key));
   }
 
   #shelves(): Shelf[] {

@@ -224,6 +224,14 @@ export class FakeServer {
     if (thread === null) return refusal(404, "not_found", "There is no such conversation.");
     switch (type) {
       case "threads.retry_after_item": {
+        const id = `${owner}/${key ?? ++this.#ids}`;
+        const known = this.#keyed.get(id);
+        if (known !== undefined) return this.#live(thread.id, signal) ?? this.#replay(known, type, fault);
+        this.#keyed.set(id, {
+          body,
+          thread,
+          message: thread.items.find((item) => item.id === params.item_id) as Item,
+        });
         const at = thread.items.findIndex(({ id }) => id === params.item_id);
         thread.items.splice(at + 1);
         return this.#write(thread, thread.items[at] as Item, type, fault, signal);
