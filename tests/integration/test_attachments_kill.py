@@ -7,8 +7,8 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.integration.test_processes import running
 from tests.support.files import png
+from tests.support.processes import running
 from tests.support.server import Chat, house, user_input
 
 UPLOADS = 24
@@ -19,14 +19,11 @@ async def test_kill_9_during_uploads_loses_nothing_that_was_answered_and_leaves_
     database_url: str, tmp_path: Path, answered: int
 ) -> None:
     files = tmp_path / "files"
-    environment = {
-        "DATABASE_URL": database_url,
-        "CHAT_ANONYMOUS": "persist",
-        "CHAT_RESPONDER": "echo",
-        "CHAT_FILES_URL": f"file:{files}",
-    }
     done: list[str] = []
-    async with running("serve", **environment) as (process, url), httpx.AsyncClient(base_url=url) as http:
+    serving = running(
+        "serve", DATABASE_URL=database_url, CHAT_ANONYMOUS="persist", CHAT_FILES_URL=f"file:{files}"
+    )
+    async with serving as (process, url), httpx.AsyncClient(base_url=url) as http:
         visitor = Chat(http)
         kept = (await http.post("/chat/attachments", files={"file": ("kept.png", png())})).json()
         await visitor.stream("threads.create", input=user_input(attachments=[kept["id"]]))

@@ -6,8 +6,6 @@ import json
 import os
 import secrets
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,10 @@ import asyncpg
 
 from migrations_data.run import DONE
 from tests.support.moves import rows_of, stored
+from tests.support.processes import begun
 
 KILLS = 15
 THREADS, ITEMS = 60, 25
-ROOT = Path(__file__).parents[2]
 
 
 def store() -> dict[str, Any]:
@@ -73,15 +71,8 @@ def content(number: int) -> bytes:
 
 
 async def importing(path: Path, url: str) -> asyncio.subprocess.Process:
-    arguments = ("-m", "app.cli", "import-json", str(path), "--user", "alice", "--apply", "--batch", "7")
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *arguments,
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": url, "CHAT_FILES_URL": f"file:{path.parent / 'files'}"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    arguments = ("import-json", str(path), "--user", "alice", "--apply", "--batch", "7")
+    return await begun(*arguments, DATABASE_URL=url, CHAT_FILES_URL=f"file:{path.parent / 'files'}")
 
 
 async def position(connection: "asyncpg.Connection[Any]") -> int:

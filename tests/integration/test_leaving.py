@@ -13,7 +13,7 @@ from app.serving import server_for
 from app.settings import Settings
 from tests.support.balancer import Balancer, balancing
 from tests.support.ports import free_port
-from tests.support.processes import children, is_ready, kill_hard, lives, served, until_gone
+from tests.support.processes import children, is_ready, kill_hard, lives, running, until_gone
 from tests.support.responders import Paused
 from tests.support.server import Chat, text_of, user_input
 
@@ -68,7 +68,10 @@ async def test_an_answer_in_progress_may_end(database_url: str) -> None:
 
 
 async def test_workers_share_the_work_and_are_replaced(database_url: str) -> None:
-    async with served("--workers", "2", DATABASE_URL=database_url, CHAT_ANONYMOUS="persist") as (parent, url):
+    async with running("serve", "--workers", "2", DATABASE_URL=database_url, CHAT_ANONYMOUS="persist") as (
+        parent,
+        url,
+    ):
         before = await two_workers(parent.pid, url)
         async with httpx.AsyncClient(base_url=url, timeout=20) as http:
             alice = Chat(http)
@@ -88,7 +91,7 @@ async def test_workers_share_the_work_and_are_replaced(database_url: str) -> Non
 
 
 async def test_workers_do_not_outlive_their_parent(database_url: str) -> None:
-    async with served("--workers", "2", DATABASE_URL=database_url) as (parent, url):
+    async with running("serve", "--workers", "2", DATABASE_URL=database_url) as (parent, url):
         workers = await two_workers(parent.pid, url)
         parent.kill()
         await parent.wait()
@@ -122,8 +125,8 @@ class Replica:
         self.url = f"http://127.0.0.1:{self._port}"
 
     async def start(self) -> None:
-        running = served(port=self._port, **self._environment)
-        self._process, _ = await self._running.enter_async_context(running)
+        starting = running("serve", port=self._port, **self._environment)
+        self._process, _ = await self._running.enter_async_context(starting)
 
     async def stop(self) -> None:
         """Stop it as a platform does, and wait until it has left by itself."""

@@ -3,9 +3,7 @@
 import asyncio
 import json
 import logging
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -20,11 +18,11 @@ from app.logs import SafeFormatter, configure_logs
 from app.stores import NeonChatKitStore
 from tests.contract.talk import begin, message
 from tests.support.owners import Owner
+from tests.support.processes import COMMAND, ROOT
 from tests.support.responders import Failing
 from tests.support.server import House, house, user_input
 
 MARKER = "MyDiagnosisIs42"
-COMMAND = str(Path(sys.executable).with_name("chatkit-neon"))
 Logged = Callable[[], str]
 
 
@@ -194,7 +192,8 @@ async def test_an_access_line_has_no_query_string_and_stays_one_line(
 async def test_the_command_logs_to_stderr_in_one_form(database_url: str) -> None:
     environment = {"DATABASE_URL": database_url, "LOG_LEVEL": "debug", "CHAT_RESPONDER": "echo"}
     process = await asyncio.create_subprocess_exec(
-        *(COMMAND, "serve", "--port", "0"),
+        *(*COMMAND, "serve", "--port", "0"),
+        cwd=ROOT,
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -1,58 +1,17 @@
 """The commands as they are run: real processes, really killed."""
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import httpx
 import pytest
 
+from app.cli import main
 from tests.support.ports import free_port
+from tests.support.processes import begun, run, running
 from tests.support.server import Chat, events_in, text_of, user_input
-
-COMMAND = str(Path(sys.executable).with_name("chatkit-neon"))
-
-
-@asynccontextmanager
-async def running(
-    *arguments: str, **environment: str
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """Run a command that serves until it is ready; kill it in the end if it still runs."""
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        COMMAND,
-        *arguments,
-        "--port",
-        str(port),
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        await ready(url, process)
-        yield process, url
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def ready(url: str, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(60), httpx.AsyncClient() as http:
-        while process.returncode is None:
-            try:
-                if (await http.get(f"{url}/readyz")).is_success:
-                    return
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(0.02)
-    raise AssertionError(f"The server ended with status {process.returncode}")
 
 
 async def signed_in(url: str) -> Chat:
@@ -65,7 +24,7 @@ async def signed_in(url: str) -> Chat:
 async def test_the_conversation_survives_kill_9_of_the_demo(tmp_path: Path) -> None:
     """Killed in the middle of an answer: what was asked is there after a restart, and it goes on."""
     demo = ("demo", "--data", str(tmp_path))
-    async with running(*demo, CHAT_RESPONDER="echo") as (process, url):
+    async with running(*demo) as (process, url):
         alice = await signed_in(url)
         thread_id = await alice.create("first")
         long = {"thread_id": thread_id, "input": user_input("word " * 6000)}
@@ -77,7 +36,7 @@ async def test_the_conversation_survives_kill_9_of_the_demo(tmp_path: Path) -> N
             process.send_signal(signal.SIGKILL)
             await process.wait()
         await alice.http.aclose()
-    async with running(*demo, CHAT_RESPONDER="echo") as (process, url):
+    async with running(*demo) as (process, url):
         alice = await signed_in(url)
         assert [thread["id"] for thread in await alice.threads()] == [thread_id]
         texts = await alice.texts(thread_id)
@@ -91,9 +50,8 @@ async def test_the_conversation_survives_kill_9_of_the_demo(tmp_path: Path) -> N
 
 async def test_a_repeat_after_kill_9_in_the_middle_of_an_answer_is_answered_once(tmp_path: Path) -> None:
     demo = ("demo", "--data", str(tmp_path))
-    settings = {"CHAT_RESPONDER": "echo", "CHAT_TURN_LEASE_SECONDS": "1"}
     message = {"input": user_input("word " * 6000)}
-    async with running(*demo, **settings) as (process, url):
+    async with running(*demo, CHAT_TURN_LEASE_SECONDS="1") as (process, url):
         alice = await signed_in(url)
         request = {"type": "threads.create", "params": message}
         headers = {"Idempotency-Key": "key"}
@@ -104,7 +62,7 @@ async def test_a_repeat_after_kill_9_in_the_middle_of_an_answer_is_answered_once
             process.send_signal(signal.SIGKILL)
             await process.wait()
         await alice.http.aclose()
-    async with running(*demo, **settings) as (process, url):
+    async with running(*demo, CHAT_TURN_LEASE_SECONDS="1") as (process, url):
         alice = await signed_in(url)
         answers = [await alice.once("key", "threads.create", **message) for _ in range(2)]
         assert [answer.is_whole for answer in answers] == [True, True]
@@ -117,7 +75,7 @@ async def test_a_repeat_after_kill_9_in_the_middle_of_an_answer_is_answered_once
 
 async def test_serve_uses_the_database_it_is_given_and_answers_visitors(database_url: str) -> None:
     async with (
-        running("serve", DATABASE_URL=database_url, CHAT_RESPONDER="echo") as (_, url),
+        running("serve", DATABASE_URL=database_url) as (_, url),
         httpx.AsyncClient(base_url=url) as http,
     ):
         body = {"type": "threads.create", "params": {"input": user_input("Hello")}}
@@ -128,15 +86,7 @@ async def test_serve_uses_the_database_it_is_given_and_answers_visitors(database
 
 async def test_serve_is_not_ready_before_the_schema_is_there(empty_database_url: str) -> None:
     port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        COMMAND,
-        "serve",
-        "--port",
-        str(port),
-        env={**os.environ, "DATABASE_URL": empty_database_url},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = await begun("serve", "--port", str(port), DATABASE_URL=empty_database_url)
     try:
         async with asyncio.timeout(60), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
             while True:
@@ -152,15 +102,9 @@ async def test_serve_is_not_ready_before_the_schema_is_there(empty_database_url:
         await process.wait()
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - our own command
-        [COMMAND, *arguments],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def test_the_command_that_is_installed_is_the_one_tested_here() -> None:
+    (command,) = entry_points(group="console_scripts", name="chatkit-neon")
+    assert command.load() is main
 
 
 @pytest.mark.parametrize(

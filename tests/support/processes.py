@@ -17,19 +17,24 @@ ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "app.cli")
 
 
-@asynccontextmanager
-async def served(
-    *arguments: str, port: int | None = None, **environment: str
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """Run `chatkit-neon serve` until it is ready; kill it in the end if it still runs."""
-    port = port or free_port()
-    process = await asyncio.create_subprocess_exec(
-        *(*COMMAND, "serve", "--port", str(port), *arguments),
+async def begun(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    """Start `chatkit-neon` and wait for nothing; it answers by echo unless told otherwise."""
+    return await asyncio.create_subprocess_exec(
+        *(*COMMAND, *arguments),
         cwd=ROOT,
-        env={**os.environ, "CHAT_RESPONDER": "echo", **environment},
+        env=_environment(environment),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+
+
+@asynccontextmanager
+async def running(
+    *arguments: str, port: int | None = None, **environment: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Run a command that serves until it is ready; kill it in the end if it still runs."""
+    port = port or free_port()
+    process = await begun(*arguments, "--port", str(port), **environment)
     url = f"http://127.0.0.1:{port}"
     try:
         await until_ready(url, process)
@@ -38,6 +43,23 @@ async def served(
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end and return what it said."""
+    return subprocess.run(  # noqa: S603 - our own command
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        env=_environment(environment),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _environment(own: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, "CHAT_RESPONDER": "echo", **own}
 
 
 async def until_ready(url: str, process: asyncio.subprocess.Process) -> None:
