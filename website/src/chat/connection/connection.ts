@@ -44,8 +44,13 @@ export class ServerConnection {
   async online(signal: AbortSignal): Promise<void> {
     while (this.state.kind !== "online" && !signal.aborted) {
       await new Promise<void>((resolve) => {
-        this.#waiting.add(resolve);
-        signal.addEventListener("abort", () => resolve());
+        const done = () => {
+          signal.removeEventListener("abort", done);
+          this.#waiting.delete(done);
+          resolve();
+        };
+        this.#waiting.add(done);
+        signal.addEventListener("abort", done);
       });
     }
   }
@@ -92,8 +97,7 @@ export class ServerConnection {
     if (state.kind === "online") {
       this.#failures = 0;
       this.#callOff();
-      for (const resume of this.#waiting) resume();
-      this.#waiting.clear();
+      for (const resume of [...this.#waiting]) resume();
     }
     this.changed();
   }

@@ -62,6 +62,7 @@ export class Http {
         cache: "no-store",
       });
     } catch (error) {
+      caller?.removeEventListener("abort", pass);
       if (caller?.aborted) throw error;
       this.witness("network");
       throw new Failure("The server cannot be reached.", "network");
