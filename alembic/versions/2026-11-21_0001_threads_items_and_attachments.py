@@ -20,6 +20,7 @@ revision: str = "0001"
 down_revision: str | Sequence[str] | None = None
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
+ACCEPTED = {"prefer-text-field": "It is in the table that Alembic keeps its revision in."}
 
 
 def _key(name: str, *, nullable: bool = False) -> sa.Column[str]:

@@ -24,6 +24,10 @@ revision: str = "0002"
 down_revision: str | Sequence[str] | None = "0001"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
+ACCEPTED = {
+    "ban-drop-constraint": "It comes back in the same transaction, stricter.",
+    "require-concurrent-index-creation": "No release before it wrote to chat_attachments.",
+}
 
 _ITEMS = "chat_thread_items"
 _FOREIGN_KEY = "fk_chat_thread_items_user_id_thread_id_chat_threads"
