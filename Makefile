@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup site demo test check bench scale chaos settings lock clean
+.PHONY: help setup site demo test suite check audit sbom bench scale chaos settings lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -41,20 +41,30 @@ $(SITE): $(PAGES) | setup
 demo: setup $(SITE) ## Everything on http://127.0.0.1:8000 with demo sign-in; data stays in .data/.
 	$(BIN)/chatkit-neon demo
 
-check: setup ## Format, lint, types, lock files.
+check: setup ## Format, lint, types, lock files, migrations' SQL, images, workflows.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	cd auth-server && npm run --silent check
 	cd website && npm run --silent check
 	scripts/check-locks
+	$(BIN)/python -m scripts.lint_migrations
+	scripts/check-deploy
 
-test: check site ## Every check and every test, on a throwaway PostgreSQL.
+test: check suite ## Every check and every test, on a throwaway PostgreSQL.
+
+suite: setup site ## Every test.
 	scripts/install-packages
 	scripts/build-pgbouncer
 	cd website && npm test --silent
 	cd website && npm run --silent sizes
 	$(BIN)/pytest
+
+audit: .venv/installed ## Ask public databases about vulnerabilities in what the lock files name.
+	scripts/audit
+
+sbom: .venv/installed ## Write bills of materials in CycloneDX into dist/, from the lock files.
+	scripts/sbom
 
 bench: setup ## Measure each Store call and whole turns; needs about fifteen minutes.
 	$(BIN)/python -m benchmarks
@@ -71,6 +81,7 @@ settings: setup ## Rewrite docs/settings.md from app/settings.py.
 lock: ## Rewrite the lock files from pyproject.toml.
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --extra dev pyproject.toml -c requirements.txt -o requirements-dev.txt
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | $(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 - -c requirements-dev.txt -o requirements-build.txt
 
 clean: ## Remove what the other targets made, but never .data/.
 	rm -rf .venv auth-server/node_modules website/node_modules website/build website/.docusaurus dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
