@@ -15,7 +15,12 @@ const sidebars: SidebarsConfig = {
       items: ["deploy-on-neon", "accounts", "settings", "operations", "migrate"],
     },
     { type: "category", label: "Build on it", collapsible: false, items: ["api", "embed"] },
-    { type: "category", label: "Inside", collapsible: false, items: ["ARCHITECTURE", "PERFORMANCE", "SCALING"] },
+    {
+      type: "category",
+      label: "Inside",
+      collapsible: false,
+      items: ["ARCHITECTURE", "PERFORMANCE", "SCALING"],
+    },
   ],
 };
 
