@@ -108,7 +108,8 @@ def _tell(process: asyncio.subprocess.Process) -> None:
 
 async def serve_by(count: int, listening: socket.socket) -> None:
     """Serve a socket by so many processes of the command that this process runs."""
-    command = [sys.executable, "-m", "app.cli", *_without_workers(sys.argv[1:])]
+    # As this process was started: by `-m app.cli` an `app` in the current folder would be another's.
+    command = [sys.executable, *_without_workers(sys.orig_argv[1:])]
     await Workers(count, command, listening).run()
 
 
