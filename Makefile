@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup site demo test suite check audit sbom bench scale chaos settings lock clean
+.PHONY: help setup site demo wheel test suite check audit sbom bench scale chaos settings lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -40,6 +40,10 @@ $(SITE): $(PAGES) | setup
 
 demo: setup $(SITE) ## Everything on http://127.0.0.1:8000 with demo sign-in; data stays in .data/.
 	$(BIN)/chatkit-neon demo
+
+wheel: setup $(SITE) ## Build dist/: a wheel with the website in it, and the source archive.
+	rm -rf dist
+	$(BIN)/python -m hatchling build
 
 check: setup ## Format, lint, types, lock files, migrations' SQL, images, workflows.
 	$(BIN)/ruff format --check .

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from alembic import context
 from app.database.online import LOCK_TIMEOUT
-from app.database.urls import DatabaseUrl, parse_database_url
+from app.database.urls import DatabaseUrl
 from app.errors import InvalidUrl
 from app.models import Base
 from app.settings import MigrationSettings
@@ -41,21 +41,13 @@ def configure_logging() -> None:
 
 
 def database_url() -> DatabaseUrl:
-    """Return the direct host's URL: a transaction pooler keeps neither the lock nor the time limits."""
-    settings = MigrationSettings()
-    given = context.config.attributes.get("url") or settings.database_url_unpooled or settings.database_url
-    if given is None:
-        raise CommandError("Set DATABASE_URL (or DATABASE_URL_UNPOOLED) to the database to migrate.")
+    """Return the URL that a program gave, or that of the settings."""
+    given = context.config.attributes.get("url")
     try:
-        parsed = parse_database_url(given)
+        settings = MigrationSettings(database_url_unpooled=given) if given else MigrationSettings()
+        return settings.direct_url()
     except InvalidUrl as error:
         raise CommandError(str(error)) from None
-    if parsed.pooled:
-        raise CommandError(
-            "Migrations need a direct connection, and this host is a pooler. Set DATABASE_URL_UNPOOLED to"
-            " the direct host (on Neon: the same URL without -pooler in the host name)."
-        )
-    return parsed
 
 
 def run_offline() -> None:

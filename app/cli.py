@@ -12,10 +12,10 @@ from pathlib import Path
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from app.commands import erase, export, index, purge
+from app.commands import erase, export, index, migrate, purge
+from app.database import migrations
 from app.database.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from app.database.failures import StatementFailed
-from app.database.migrations import migrate
 from app.demo.accounts import accounts_server
 from app.demo.auth_server import AuthServer, AuthServerError
 from app.demo.website import website
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     doctor = commands.add_parser("doctor", help="say in plain words what is wrong or slow; changes nothing")
     doctor.set_defaults(run=_doctor)
-    for command in (export, erase, purge, index):
+    for command in (migrate, export, erase, purge, index):
         command.add(commands.add_parser)
     add_commands(commands)
     for server in (serve, demo):
@@ -126,8 +126,9 @@ def _demo(options: argparse.Namespace) -> int:
     if not socket.gethostbyname(options.host).startswith("127."):
         print("Whoever reaches this address can sign in as a demo user.", file=sys.stderr)
     with ExitStack() as running:
+        _tell(f"Starting PostgreSQL; its data is in {options.data}.")
         postgres = running.enter_context(EmbeddedPostgres(options.data))
-        migrate(postgres.url)
+        migrations.migrate(postgres.url)
         accounts = _accounts(running, options, postgres.url)
         settings = _demo_settings(options, postgres.url, accounts)
         _index_documents(settings)
@@ -137,7 +138,7 @@ def _demo(options: argparse.Namespace) -> int:
             auth_server=accounts.url if accounts else None,
             site=_site(options),
         )
-        print(f"The demo is on http://{options.host}:{options.port}; Ctrl+C stops it.", flush=True)
+        _tell(f"The demo is on http://{options.host}:{options.port}; Ctrl+C stops it.")
         # Nobody else sends it requests, who would have to notice.
         _run(app, options, delay=0.0)
     return 0
@@ -146,11 +147,16 @@ def _demo(options: argparse.Namespace) -> int:
 def _accounts(running: ExitStack, options: argparse.Namespace, postgres_url: str) -> AuthServer | None:
     """Start the auth server; without it the demo's two users are there all the same."""
     try:
-        return running.enter_context(
-            accounts_server(options.data, postgres_url=postgres_url, host=options.host, port=options.port)
+        server = accounts_server(
+            options.data, postgres_url=postgres_url, host=options.host, port=options.port, tell=_tell
         )
+        return running.enter_context(server)
     except AuthServerError as error:
-        print(f"The demo goes on without accounts of your own. {error}", file=sys.stderr)
+        print(
+            f"The demo goes on with Alice and Bob, without accounts of your own. {error}",
+            file=sys.stderr,
+            flush=True,
+        )
         return None
 
 
@@ -183,6 +189,10 @@ def _demo_settings(options: argparse.Namespace, postgres_url: str, accounts: Aut
     if "chat_index" not in settings.model_fields_set:
         own["chat_index"] = options.data / "index"
     return settings.model_copy(update=own)
+
+
+def _tell(words: str) -> None:
+    print(words, flush=True)
 
 
 def _count(text: str) -> int:

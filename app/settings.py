@@ -21,7 +21,8 @@ from redis.asyncio.connection import parse_url as parse_redis_url
 
 from app.database.fair_pool import DEFAULT_IDLE_SECONDS
 from app.database.prepared import PreparedStatements
-from app.database.urls import parse_database_url
+from app.database.urls import DatabaseUrl, parse_database_url
+from app.errors import InvalidUrl
 from app.files.urls import parse_files_url
 
 # As browsers write it: no path, no slash at the end, nothing in capitals.
@@ -41,12 +42,28 @@ _READING = SettingsConfigDict(
 
 
 class MigrationSettings(BaseSettings):
-    """What `alembic` needs to know."""
+    """What migrations need to know."""
 
     model_config = _READING
 
     database_url: str | None = Field(default=None, repr=False)
     database_url_unpooled: str | None = Field(default=None, repr=False)
+
+    def direct_url(self) -> DatabaseUrl:
+        """Return the direct host's URL: a transaction pooler keeps neither locks nor time limits.
+
+        Raises InvalidUrl, which says what to set.
+        """
+        given = self.database_url_unpooled or self.database_url
+        if given is None:
+            raise InvalidUrl("Set DATABASE_URL (or DATABASE_URL_UNPOOLED) to the database to migrate.")
+        parsed = parse_database_url(given)
+        if parsed.pooled:
+            raise InvalidUrl(
+                "Migrations need a direct connection, and this host is a pooler. Set DATABASE_URL_UNPOOLED to"
+                " the direct host (on Neon: the same URL without -pooler in the host name)."
+            )
+        return parsed
 
 
 class IndexSettings(BaseSettings):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from app.database import Database
 from app.database.failures import StatementFailed
-from app.database.schema import schema_is_current
+from app.database.schema import UPGRADE, schema_is_current
 from app.errors import StoreUnavailable
 from migrations_data.errors import MoveRefused
 from migrations_data.read_json import EXPORT_FORMAT
@@ -25,7 +25,7 @@ async def check_schema(database: Database) -> None:
             "The database cannot be reached. `chatkit-neon doctor` says what is wrong."
         ) from None
     if not current:
-        raise MoveRefused("The database does not have this release's schema. First run: alembic upgrade head")
+        raise MoveRefused(f"The database does not have this release's schema. {UPGRADE}")
 
 
 def check_kind(path: Path) -> None:

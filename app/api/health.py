@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from app.api.services import CurrentServices
 from app.database.failures import StatementFailed
-from app.database.schema import schema_is_current
+from app.database.schema import UPGRADE, schema_is_current
 from app.errors import StoreUnavailable
 
 router = APIRouter()
@@ -43,5 +43,5 @@ async def readyz(services: CurrentServices) -> Health:
             raise StoreUnavailable("The database does not let this server in. Its log says why.") from None
         current = False
     if not current:
-        raise StoreUnavailable("The database schema is behind this release. Run: alembic upgrade head")
+        raise StoreUnavailable(f"The database schema is behind this release. {UPGRADE}")
     return Health(status="ready")

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.settings import IndexSettings
-
-_PROJECT = Path(__file__).parents[2]
+from app.shipped import shipped
 
 
 def add(commands: Callable[..., argparse.ArgumentParser]) -> None:
@@ -41,9 +40,9 @@ def _index(options: argparse.Namespace) -> int:
 
 
 def own_documents() -> Path | None:
-    """Return the folder of this project's docs, None when they are not beside the code."""
-    folder = _PROJECT / "docs"
-    return folder if (_PROJECT / "pyproject.toml").exists() and folder.is_dir() else None
+    """Return the folder of this project's docs; None in a container, which has the code alone."""
+    folder = shipped("docs")
+    return folder if folder.is_dir() else None
 
 
 def make_index(documents: Path, index: Path, *, published_at: str = "/docs") -> int:

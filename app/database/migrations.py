@@ -1,17 +1,16 @@
-"""Running the migrations from Python, for the demo and the tests; deploys use the alembic command."""
-
-from pathlib import Path
+"""Running the migrations from Python: for the commands, the demo and the tests."""
 
 from alembic.config import Config
 
 from alembic import command
+from app.shipped import shipped
 
-_INI = Path(__file__).parents[2] / "alembic.ini"
 
-
-def alembic_config(url: str) -> Config:
-    """Return Alembic's configuration for a database."""
-    config = Config(_INI)
+def alembic_config(url: str | None = None) -> Config:
+    """Return Alembic's configuration, for a database or for the one that the settings name."""
+    config = Config(shipped("alembic.ini"))
+    # This code was found already; what lies beside the ini file must not come before anybody's packages.
+    config.set_main_option("prepend_sys_path", "")
     config.attributes["url"] = url
     config.attributes["configure_logging"] = False
     return config

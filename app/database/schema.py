@@ -8,6 +8,9 @@ from app.database.statement import Statement
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """The revisions under alembic/versions, oldest first. One that is not listed is a newer release's."""
 
+UPGRADE = "Run: alembic upgrade head (or chatkit-neon migrate)"
+"""What to do about a schema that is behind: in a checkout, or wherever the command is."""
+
 _REVISION = Statement("schema.revision", select(column("version_num")).select_from(table("alembic_version")))
 
 

@@ -2,21 +2,27 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
 from sqlalchemy.engine import make_url
 
+from app.demo.auth_packages import auth_server_folder
 from app.demo.auth_server import AuthServer
 
 _DATABASE = "auth"
 
 
-def accounts_server(data: Path, *, postgres_url: str, host: str, port: int) -> AuthServer:
+def accounts_server(
+    data: Path, *, postgres_url: str, host: str, port: int, tell: Callable[[str], None]
+) -> AuthServer:
     """Return an auth server, not started yet, for a demo that people reach at this host and port.
 
-    What it keeps for good is a database beside the demo's own and a secret in the folder `data`.
+    What it keeps for good is a database beside the demo's own and a secret in the folder `data`. `tell`
+    hears of what takes long. Raises AuthServerError when Node.js or packages are missing.
     """
+    folder = auth_server_folder(data, tell)
     asyncio.run(_create_database(postgres_url))
     # Whoever listens everywhere is looked at from here; other names would need a certificate anyway.
     name = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - compared, not listened on
@@ -25,6 +31,7 @@ def accounts_server(data: Path, *, postgres_url: str, host: str, port: int) -> A
         public_url=f"http://{name}:{port}",
         secret=_secret(data / "auth-secret"),
         log=data / "auth-server.log",
+        folder=folder,
         trusted_origins=[f"http://127.0.0.1:{port}", f"http://localhost:{port}"],
     )
 

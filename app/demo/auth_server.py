@@ -2,15 +2,18 @@
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from app.database.embedded_process import wait_until
+from app.demo.failure import AuthServerError
+from app.demo.node import AGAIN, node
+from app.shipped import shipped
 
-_FOLDER = Path(__file__).parents[2] / "auth-server"
+__all__ = ["AuthServer", "AuthServerError"]
+
 _HOST = "127.0.0.1"
 _LISTENS = re.compile(rf"^auth-server listens on (http://{re.escape(_HOST)}:\d+)$", re.MULTILINE)
 _START_SECONDS = 60.0
@@ -18,16 +21,13 @@ _STOP_SECONDS = 15.0
 _LOG_LIMIT = 5_000_000
 
 
-class AuthServerError(Exception):
-    """The auth server cannot be used; the message says in plain words why and what to do."""
-
-
 class AuthServer:
     """Accounts with e-mail and password, and JWTs for those who are signed in.
 
     It makes its tables in the database, listens on a free port of 127.0.0.1, and ends with its owner,
     however that ends. `public_url` is the origin by which browsers reach it (through a proxy): the issuer
-    and the audience of its tokens. The calls block; in async code run them in a thread.
+    and the audience of its tokens. `folder` holds its code and packages, those of the checkout unless
+    given. The calls block; in async code run them in a thread.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class AuthServer:
         public_url: str,
         secret: str,
         log: Path,
+        folder: Path | None = None,
         trusted_origins: Sequence[str] = (),
         token_seconds: int = 900,
     ) -> None:
@@ -54,6 +55,7 @@ class AuthServer:
             "PORT": "0",
         }
         self._log = log
+        self._folder = folder or shipped("auth-server")
         self._process: subprocess.Popen[bytes] | None = None
         self._url: str | None = None
 
@@ -79,7 +81,7 @@ class AuthServer:
         Raises:
             AuthServerError: Node.js or the server's packages are missing, or it did not start.
         """
-        command = [_node(), "server.mjs"]
+        command = [self._node(), "server.mjs"]
         self._log.touch(0o600)
         with self._log.open("ab") as log:
             if log.tell() > _LOG_LIMIT:
@@ -87,7 +89,7 @@ class AuthServer:
             before = log.seek(0, os.SEEK_END)
             process = subprocess.Popen(  # noqa: S603 - our own server, without a shell
                 command,
-                cwd=_FOLDER,
+                cwd=self._folder,
                 env=self._environment,
                 stdin=subprocess.PIPE,  # Its end tells the server that this process is gone.
                 stdout=log,
@@ -131,11 +133,8 @@ class AuthServer:
             log.seek(before)
             return log.read().decode(errors="replace")
 
-
-def _node() -> str:
-    node = shutil.which("node")
-    if node is None:
-        raise AuthServerError("Node.js is not here. Install Node.js 20 or newer, then run: make setup")
-    if not (_FOLDER / "node_modules").is_dir():
-        raise AuthServerError("The packages of auth-server are not installed. Run: make setup")
-    return node
+    def _node(self) -> str:
+        program = node()
+        if not (self._folder / "node_modules").is_dir():
+            raise AuthServerError(f"The packages of the auth server are not installed. {AGAIN.capitalize()}")
+        return program

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-_BUILD = Path(__file__).parents[2] / "website" / "build"
+from app.shipped import shipped
+
+_BUILD = shipped("website/build")
 
 
 def website() -> Path | None:

@@ -19,7 +19,7 @@ async def unpooled(session: Session, settings: Settings) -> Finding | None:
     if settings.database_url_unpooled is None:
         if not session.url.pooled:
             return None
-        return note(_TITLE, "is not set, and alembic needs the direct host (on Neon: without -pooler)")
+        return note(_TITLE, "is not set, and migrations need the direct host (on Neon: without -pooler)")
     url = parse_database_url(settings.database_url_unpooled)
     if url.pooled:
         return problem(_TITLE, "is a pooler by its name. Name the direct host (on Neon: without -pooler)")
@@ -37,7 +37,7 @@ async def _beside(session: Session, direct: Session) -> Finding:
     here = await session.connection.fetchrow(_IDENTITY)
     there = await direct.connection.fetchrow(_IDENTITY)
     if here != there:
-        return problem(_TITLE, "is another database than DATABASE_URL: alembic would migrate the wrong one")
+        return problem(_TITLE, "is another database than DATABASE_URL: the wrong one would be migrated")
     if not direct.url.is_neons_direct_host and not await is_direct(direct):
         return note(
             _TITLE,

@@ -2,12 +2,11 @@
 
 import asyncpg
 
-from app.database.schema import REVISIONS
+from app.database.schema import REVISIONS, UPGRADE
 from app.doctor.connecting import Session
 from app.doctor.finding import Finding, Level, note, ok, problem
 from app.doctor.objects import TABLES, objects
 
-_UPGRADE = "Run: alembic upgrade head"
 _RIGHTS = ["SELECT", "INSERT", "UPDATE", "DELETE"]
 _ELSEWHERE = """
 SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -43,11 +42,11 @@ async def schema(session: Session) -> list[Finding]:
 def _judged(revision: str | None) -> Finding:
     head = REVISIONS[-1]
     if revision is None:
-        return problem("schema", f"this database was never migrated. {_UPGRADE}")
+        return problem("schema", f"this database was never migrated. {UPGRADE}")
     if revision == head:
         return ok("schema", f"revision {head}, the newest of this release")
     if revision in REVISIONS:
-        return problem("schema", f"revision {revision} is behind this release's {head}. {_UPGRADE}")
+        return problem("schema", f"revision {revision} is behind this release's {head}. {UPGRADE}")
     return note("schema", f"revision {revision} is of a newer release than this one, which ends with {head}")
 
 

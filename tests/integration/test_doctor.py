@@ -215,15 +215,16 @@ async def test_the_connection_is_lost(
 
 async def test_never_migrated(doctor: Doctor, empty_database_url: str) -> None:
     _, output = await doctor(empty_database_url)
-    assert problems(output) == ["schema: this database was never migrated. Run: alembic upgrade head"]
+    assert problems(output) == [
+        "schema: this database was never migrated. Run: alembic upgrade head (or chatkit-neon migrate)"
+    ]
 
 
 async def test_behind(doctor: Doctor, database_url: str) -> None:
     await asyncio.to_thread(command.downgrade, alembic_config(database_url), REVISIONS[0])
     _, output = await doctor(database_url)
-    assert problems(output) == [
-        f"schema: revision {REVISIONS[0]} is behind this release's {REVISIONS[-1]}. Run: alembic upgrade head"
-    ]
+    behind = f"revision {REVISIONS[0]} is behind this release's {REVISIONS[-1]}"
+    assert problems(output) == [f"schema: {behind}. Run: alembic upgrade head (or chatkit-neon migrate)"]
 
 
 async def test_ahead(doctor: Doctor, database_url: str) -> None:
