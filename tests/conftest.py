@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database import create_engine
+from tests.support.installed import Installation, build, install
 from tests.support.owners import Owner
 from tests.support.postgres import Databases, throwaway_postgres
 
@@ -93,3 +94,10 @@ def owner() -> Owner:
 def stranger() -> Owner:
     """Return another owner."""
     return Owner()
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """Return the wheel of this tree, installed; it needs the built website."""
+    folder = tmp_path_factory.mktemp("installed")
+    return install(build("wheel", folder), folder)

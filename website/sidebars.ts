@@ -14,7 +14,7 @@ const sidebars: SidebarsConfig = {
       collapsible: false,
       items: ["deploy-on-neon", "accounts", "settings", "operations", "migrate"],
     },
-    { type: "category", label: "Build on it", collapsible: false, items: ["api", "embed"] },
+    { type: "category", label: "Build on it", collapsible: false, items: ["api", "EMBED"] },
     {
       type: "category",
       label: "Inside",
