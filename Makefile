@@ -42,7 +42,7 @@ demo: setup $(SITE) ## Everything on http://127.0.0.1:8000 with demo sign-in; da
 	$(BIN)/chatkit-neon demo
 
 wheel: setup $(SITE) ## Build dist/: a wheel with the website in it, and the source archive.
-	rm -rf dist
+	rm -f dist/chatkit_neon-*
 	$(BIN)/python -m hatchling build
 
 check: setup ## Format, lint, types, lock files, migrations' SQL, images, workflows.

@@ -73,6 +73,13 @@ async def serving(installation: Installation, folder: Path) -> AsyncIterator[str
         await process.communicate()
 
 
+@asynccontextmanager
+async def person(url: str, user: str) -> AsyncIterator[Chat]:
+    """Be somebody who talks to that server."""
+    async with httpx.AsyncClient(base_url=url, headers={"X-User": user}, timeout=20) as http:
+        yield Chat(http)
+
+
 async def test_a_stranger_who_follows_the_page_has_a_server_that_keeps_its_history(
     installation: Installation, empty_database_url: str, tmp_path: Path
 ) -> None:
@@ -93,15 +100,16 @@ async def test_a_stranger_who_follows_the_page_has_a_server_that_keeps_its_histo
     store, route = blocks("python")
     program = "\n".join([THEIRS, store.replace(URL, empty_database_url), route])
     (tmp_path / "my_server.py").write_text(program)
-    async with serving(installation, tmp_path) as url:
-        alice, bob = (Chat(httpx.AsyncClient(base_url=url, headers={"X-User": user})) for user in ("a", "b"))
+    async with serving(installation, tmp_path) as url, person(url, "alice") as alice:
         thread_id = await alice.create("Hello")
-    async with serving(installation, tmp_path) as url:
-        alice, bob = (Chat(httpx.AsyncClient(base_url=url, headers={"X-User": user})) for user in ("a", "b"))
+    # Another process has it from the database.
+    async with (
+        serving(installation, tmp_path) as url,
+        person(url, "alice") as alice,
+        person(url, "bob") as bob,
+    ):
         assert await alice.texts(thread_id) == ["Hello", "You said: Hello"]
         assert await bob.threads() == []
-        for person in (alice, bob):
-            await person.http.aclose()
     assert installation.refused() == []
 
 
