@@ -19,21 +19,26 @@ _WHAT = (
 )
 
 
-class WebsiteMissing(Exception):
-    """The website has to be built first."""
+class PartMissing(Exception):
+    """The tree is not whole."""
 
 
 class Bundle(BuildHookInterface):  # type: ignore[type-arg]  # its parameter is for plugins of other builders
-    """Adds the bundle to wheels. Neither a wheel nor a source archive is made without the built website."""
+    """Adds the bundle to wheels. Neither a wheel nor a source archive is made without all of it."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Say what belongs in the archive. Raises WebsiteMissing."""
+        """Say what belongs in the archive. Raises PartMissing."""
         if version == "editable":
             return
         root = Path(self.root)
         if not (root / _WEBSITE / "index.html").is_file():
-            raise WebsiteMissing(f"The website is not built: {_WEBSITE} is missing. Run: make wheel")
+            raise PartMissing(f"The website is not built: {_WEBSITE} is missing. Run: make wheel")
+        found = [(pattern, sorted(root.glob(pattern))) for pattern in _WHAT]
+        for pattern, paths in found:
+            if not paths:
+                raise PartMissing(
+                    f"{pattern} is missing: build in a whole checkout, or from a source archive."
+                )
         if self.target_name == "wheel":
-            found = [path for pattern in _WHAT for path in sorted(root.glob(pattern))]
-            names = [path.relative_to(root).as_posix() for path in found]
+            names = [path.relative_to(root).as_posix() for _, paths in found for path in paths]
             build_data["force_include"] |= {name: f"{_BUNDLE}/{name}" for name in names}

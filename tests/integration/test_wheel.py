@@ -90,6 +90,13 @@ def test_nothing_is_built_without_the_website(tree: Path, target: str) -> None:
         build(target, tree / "dist", root=tree)
 
 
+def test_nothing_is_built_of_half_a_tree(tree: Path) -> None:
+    (tree / "website" / "build").mkdir(parents=True)
+    (tree / "website" / "build" / "index.html").touch()
+    with pytest.raises(AssertionError, match=r"alembic\.ini is missing"):
+        build("wheel", tree / "dist", root=tree)
+
+
 def test_a_checkout_is_installed_without_the_website(tree: Path) -> None:
     code = "import hatchling.build; print(hatchling.build.build_editable('.'))"
     done = subprocess.run([sys.executable, "-c", code], cwd=tree, capture_output=True, text=True, check=True)  # noqa: S603 - ours
@@ -167,6 +174,25 @@ async def test_the_demo_runs_from_the_wheel_alone_in_an_empty_folder(
     assert [path.name for path in folder.iterdir()] == [".data"]
     assert installation.files() == before, "something was written where the wheel is installed"
     assert installation.refused() == []
+
+
+async def test_processes_of_a_server_are_ours_in_a_folder_with_another_app(
+    installation: Installation, database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "__init__.py").write_text("raise SystemExit('not ours')")
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(installation.bin / "chatkit-neon", "serve", "--workers", "2", "--port", str(port)),
+        cwd=tmp_path,
+        env=installation.environment(DATABASE_URL=database_url),
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        await until_ready(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        await process.wait()
 
 
 def test_without_npm_the_demo_says_what_to_install_and_goes_on(
