@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 
 import asyncpg
+from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from alembic import command
@@ -28,6 +30,12 @@ def add(commands: Callable[..., argparse.ArgumentParser]) -> None:
         " the same as alembic upgrade head",
     )
     migrate.add_argument("--sql", action="store_true", help="print the statements; connects to nothing")
+    migrate.add_argument(
+        "--lock-patience",
+        type=float,
+        metavar="SECONDS",
+        help="how long to ask for a table that others use; default: 60",
+    )
     migrate.set_defaults(run=_migrate)
 
 
@@ -35,18 +43,22 @@ def _migrate(options: argparse.Namespace) -> int:
     if options.sql:
         command.upgrade(alembic_config(), "head", sql=True)
         return 0
+    config = alembic_config()
+    if options.lock_patience is not None:
+        # As alembic's own command line has it: -x lock_patience=…
+        config.cmd_opts = argparse.Namespace(x=[f"lock_patience={options.lock_patience}"])
     url = MigrationSettings().direct_url()
     try:
-        return _upgrade(url)
-    except NotConnected as error:
+        return _upgrade(config, url)
+    except (NotConnected, CommandError) as error:
         print(f"chatkit-neon: {error}", file=sys.stderr)
     except (DBAPIError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         print(f"chatkit-neon: {_why(error)}", file=sys.stderr)
     return 1
 
 
-def _upgrade(url: DatabaseUrl) -> int:
-    """Upgrade, and say from where to where. Raises NotConnected, and what the driver raises."""
+def _upgrade(config: Config, url: DatabaseUrl) -> int:
+    """Upgrade, and say from where to where. Raises NotConnected, and what alembic and the driver do."""
     before = asyncio.run(_revision(url))
     if before is not None and before not in REVISIONS:
         print(
@@ -57,7 +69,7 @@ def _upgrade(url: DatabaseUrl) -> int:
         return 1
     print(f"The schema is at {_named(before)}.", flush=True)
     if before != REVISIONS[-1]:
-        command.upgrade(alembic_config(), "head")
+        command.upgrade(config, "head")
         print(f"Now it is at {_named(asyncio.run(_revision(url)))}.")
     return 0
 
@@ -85,16 +97,13 @@ def _why(error: BaseException) -> str:
     cause = told_by_driver(error)
     sqlstate = getattr(cause, "sqlstate", None)
     if sqlstate == _LOCKED:
-        return (
-            "a table is in use, or another migration is running, for longer than this one waits. What was"
-            " done so far stays, no migration is half done. Run it again when the database is less busy."
-        )
+        return "another migration of this database has been running for ten minutes. See what it waits for."
     if sqlstate == _NO_RIGHT:
         return (
             "this user may not do that. Migrate as the owner of the tables, or as a user with CREATE on the"
             " schema: DATABASE_URL_UNPOOLED may name another user than DATABASE_URL."
         )
     if is_transient(error):
-        return "the connection was lost. What was done so far stays, no migration is half done. Run it again."
+        return "the connection was lost. Run it again: it goes on with the revision that was broken off."
     kind = f"{type(cause or error).__name__}, SQLSTATE {sqlstate or 'unknown'}"
     return f"the database refused ({kind}). `chatkit-neon doctor` may know why."
