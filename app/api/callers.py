@@ -61,7 +61,7 @@ async def account_of(
     return caller
 
 
-def context_of(
+async def context_of(
     request: Request, services: CurrentServices, caller: Annotated[Caller, Depends(caller_of)]
 ) -> ChatContext:
     """Return what the request carries to the store and the responder."""

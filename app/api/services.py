@@ -117,8 +117,8 @@ class Services:
         return self.visitors_blobs if caller.kind == "session" else self.blobs
 
 
-def services_of(request: Request) -> Services:
-    """Return the running server's parts."""
+async def services_of(request: Request) -> Services:
+    """Return the running server's parts. (FastAPI runs what is not async in a thread, each time.)"""
     services: Services = request.app.state.services
     return services
 

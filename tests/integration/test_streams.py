@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from anyio.to_thread import current_default_thread_limiter
 from chatkit.types import (
     AssistantMessageItem,
     ThreadStreamEvent,
@@ -274,3 +275,20 @@ async def test_a_responder_that_never_waits_can_be_stopped_and_keeps_nobody_wait
         _, answered = await opened.alice.texts(thread["id"])
         assert answered.split() == ["word"] * responder.said
         assert responder.said < 1_000_000
+
+
+async def test_a_turn_waits_for_no_thread(echo_house: House) -> None:
+    """Threads are few, and each waits milliseconds for an event loop that is busy to let it run."""
+    threads = current_default_thread_limiter()
+    many, threads.total_tokens = threads.total_tokens, 1
+    try:
+        async with threads, asyncio.timeout(20):
+            thread_id = await echo_house.alice.create()
+            await echo_house.alice.once(
+                "key", "threads.add_user_message", thread_id=thread_id, input=user_input()
+            )
+            assert await echo_house.alice.texts(thread_id) == ["Hello"] * 4
+            for path in (f"/chat/threads/{thread_id}", "/chat/threads", "/metrics", "/readyz"):
+                assert (await echo_house.alice.http.get(path)).is_success
+    finally:
+        threads.total_tokens = many
