@@ -1,5 +1,7 @@
 """The parts of the server, made from its settings and put together."""
 
+import asyncio
+
 from app.agent.building import agent_responder, openai_embedder
 from app.api.services import Services
 from app.chat.context import ChatContext
@@ -137,6 +139,7 @@ def assemble(settings: Settings, responder: Responder | None, demo: DemoSignIn |
                 "chatkit_pool_size": lambda: settings.chat_pool_max_size,
                 "chatkit_turns_open": lambda: len(turns),
                 "chatkit_sync_listeners": lambda: len(live.accounts) + len(live.visitors),
+                "chatkit_tasks": lambda: len(asyncio.all_tasks()),
             },
         ),
     )

@@ -17,6 +17,7 @@ NAMES = {
     "chatkit_pool_size": "Database connections never exceeded.",
     "chatkit_turns_open": "Answers that are being written.",
     "chatkit_sync_listeners": "Devices that follow changes.",
+    "chatkit_tasks": "Tasks of the event loop: what is being done at the moment, and a few that always run.",
 }
 
 

@@ -1,8 +1,10 @@
 """What the server says of itself: numbers that are right, and nothing of anybody."""
 
+import asyncio
 import json
 import re
 import uuid
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
@@ -82,6 +84,20 @@ async def test_devices_that_listen_and_requests_that_are_too_many(database_url: 
         numbers = await look(opened)
     assert numbers.sum("chatkit_rate_limited_total") == 2
     assert numbers.sum("chatkit_http_requests_total", status="429") == 2
+
+
+async def test_tasks_are_as_many_as_there_is_to_do(database_url: str) -> None:
+    async with house(database_url) as opened:
+        idle = (await look(opened)).sum("chatkit_tasks")
+        assert idle > 0
+        async with AsyncExitStack() as streams:
+            for _ in range(5):
+                await streams.enter_async_context(opened.alice.http.stream("GET", "/chat/events"))
+            assert (await look(opened)).sum("chatkit_tasks") >= idle + 5
+        async with asyncio.timeout(20):
+            # The one that listens to the database stays for the next device.
+            while (await look(opened)).sum("chatkit_tasks") >= idle + 5:
+                await asyncio.sleep(0.02)
 
 
 async def test_a_lost_database_shows(database_url: str) -> None:
