@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup site demo wheel test suite check audit sbom bench scale chaos settings lock clean
+.PHONY: help setup site demo wheel test suite check audit sbom bench scale chaos load settings lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -78,6 +78,9 @@ scale: setup ## Plans at 100 million threads, and what a message takes and costs
 
 chaos: setup ## Break servers, database and network at random, and check what is stored; four minutes.
 	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED))
+
+load: setup ## 1,000 users for two minutes on one server; USERS=2000, SECONDS=60, LIMITS=1 for 1,000 to 5,000.
+	$(BIN)/python -m load $(if $(LIMITS),--limits) $(if $(USERS),--users $(USERS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 settings: setup ## Rewrite docs/settings.md from app/settings.py.
 	$(BIN)/python -m scripts.settings_page

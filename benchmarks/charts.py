@@ -22,13 +22,14 @@ class Bars:
 
 @dataclass(frozen=True)
 class Panel:
-    """Lines over a logarithmic x."""
+    """Lines over a logarithmic x, with a mark at each point; over time x is linear, and points are many."""
 
     x: str
     y: str
     """What the axes measure, with their units."""
     series: Mapping[str, Points]
     log_y: bool = False
+    log_x: bool = True
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Way:
 async def run(url: str, *, users: int, words: int, scale: float) -> Report:
     """Measure turns with each way of announcing, then the delay of each."""
     engine = create_engine(url, pool_size=CONNECTIONS)
-    async with _redis() as redis_url, _ways(url, engine, redis_url) as ways:
+    async with redis_running() as redis_url, _ways(url, engine, redis_url) as ways:
         cost = await _cost(url, engine, ways, users=users, words=words, scale=scale)
         delay = Table("Live sync: how soon another process knows", _DELAY, _DELAY_NOTES)
         for way in ways[1:]:
@@ -145,7 +145,7 @@ async def _ways(url: str, engine: AsyncEngine, redis_url: str | None) -> AsyncIt
 
 
 @asynccontextmanager
-async def _redis() -> AsyncIterator[str | None]:
+async def redis_running() -> AsyncIterator[str | None]:
     """Run a Redis; None when there is no program for it."""
     program = shutil.which("redis-server")
     if program is None:

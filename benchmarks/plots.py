@@ -82,12 +82,9 @@ def _lines(chart: Lines) -> Figure:
 def _panel(axes: Axes, panel: Panel) -> None:
     for (name, points), style in zip(panel.series.items(), _styles(panel.series), strict=True):
         x, y = zip(*points, strict=True)
-        axes.plot(x, y, marker="o", markersize=4, label=name, **style)
-    axes.set_xscale("log")
-    places = sorted({x for points in panel.series.values() for x, _ in points})
-    axes.xaxis.set_major_locator(FixedLocator(places))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(_PLAIN)
+        axes.plot(x, y, marker="o" if panel.log_x else "", markersize=4, label=name, **style)
+    if panel.log_x:
+        _log_x(axes, panel)
     if panel.log_y:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(_PLAIN)
@@ -97,6 +94,14 @@ def _panel(axes: Axes, panel: Panel) -> None:
     axes.set_xlabel(panel.x)
     axes.set_ylabel(panel.y)
     axes.grid(axis="y")
+
+
+def _log_x(axes: Axes, panel: Panel) -> None:
+    axes.set_xscale("log")
+    places = sorted({x for points in panel.series.values() for x, _ in points})
+    axes.xaxis.set_major_locator(FixedLocator(places))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(_PLAIN)
 
 
 def _styles(series: Mapping[str, object]) -> list[dict[str, Any]]:

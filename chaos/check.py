@@ -36,7 +36,7 @@ class Complaint:
 
 def check(journal: Journal, snapshot: Snapshot) -> list[Complaint]:
     """Return every promise that was not kept; nothing when all is well."""
-    return [*_told(journal), *_owners(journal, snapshot), *_stored(journal, snapshot), *_shown(snapshot)]
+    return [*_told(journal), *_owners(journal, snapshot), *_stored(journal, snapshot), *shown(snapshot)]
 
 
 def _told(journal: Journal) -> Iterator[Complaint]:
@@ -184,7 +184,7 @@ class _History:
         return [row for row in self._rows[tag_of(message.text)] if kind in (None, row.type)]
 
 
-def _shown(snapshot: Snapshot) -> Iterator[Complaint]:
+def shown(snapshot: Snapshot) -> Iterator[Complaint]:
     """What HTTP shows is what is stored, in both directions, to its owner and to nobody else."""
     positions = Counter((row.owner, row.thread_id, row.position) for row in snapshot.rows)
     for place, times in positions.items():

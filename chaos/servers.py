@@ -43,6 +43,12 @@ class Server:
         """What no fault explains."""
         self._told_to_end = False
 
+    @property
+    def pid(self) -> int:
+        """The process that runs now, or ran last."""
+        assert self._process is not None, "it was never started"
+        return self._process.pid
+
     async def start(self) -> None:
         """Begin to keep a process running."""
         self._keeper = asyncio.create_task(self._keep())
