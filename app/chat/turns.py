@@ -133,19 +133,21 @@ class RunningTurn:
     async def read(self, behind: int = 0) -> AsyncIterator[bytes]:
         """Yield the chunks behind the first so many, as they come; from the start when there are not so many.
 
+        Those that are there already come as one piece: sending is a fifth of a turn's CPU, piece by piece.
         Without a key it has one reader, and keeps nothing of what was read.
         """
         place = behind if behind <= len(self._log) else 0
         while True:
-            while place < len(self._log):
-                chunk = self._log[place]
+            if place < len(self._log):
+                ready = self._log[place:]
                 if self.keyed is None:
-                    self._log[place] = b""
-                place += 1
-                yield chunk
-            if self._ended:
+                    self._log[place:] = [b""] * len(ready)
+                place += len(ready)
+                yield b"".join(ready)
+            elif self._ended:
                 return
-            await self._wait()
+            else:
+                await self._wait()
 
     def abandon(self, ending: Ending = "interrupted") -> None:
         """Stop the turn, as closing the stream does in ChatKit; what was said so far is stored.
