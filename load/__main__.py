@@ -68,8 +68,8 @@ def _plans(options: argparse.Namespace) -> list[Plan]:
     if not options.limits:
         return [plan]
     return [
-        replace(plan, users=users, seconds=plan.seconds if users == _LIMITS[0] else _LIMIT_SECONDS)
-        for users in _LIMITS
+        replace(plan, users=users, seconds=min(plan.seconds, _LIMIT_SECONDS) if place else plan.seconds)
+        for place, users in enumerate(_LIMITS)
     ]
 
 

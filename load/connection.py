@@ -12,7 +12,7 @@ import httptools
 Listener = Callable[[bytes], bool]
 """Is given each piece of an answer's body; tells whether to hang up."""
 
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 120.0
 
 
 class Lost(Exception):

@@ -16,7 +16,7 @@ async def machine(database_url: str) -> str:
         await connection.close()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
-        f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GB, {platform.system()} {platform.release()},"
+        f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GB, {platform.system()},"
         f" Python {platform.python_version()}, PostgreSQL {version}"
     )
 

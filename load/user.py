@@ -33,7 +33,7 @@ _LEAVES = 0.03
 _LATEST_LEAVE = 10
 """Events after which a user who leaves an answer has left."""
 _REPEATS = 0.03
-_LOOKS = 0.5
+_LOOKS = 0.25
 """Looks at threads per turn."""
 _PAGE = 8
 _TRIES = 5
