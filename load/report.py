@@ -33,7 +33,7 @@ _NAMES = {
     "files": "files and connections open",
     "tasks": "tasks",
     "pool_in_use": "database connections in use",
-    "backends": "database connections open",
+    "backends": "… that its pool does not know",
     "in_transaction": "… idle in a transaction",
 }
 

@@ -105,6 +105,7 @@ def levels(
         "files": (_NOISE_FILES + share, _NOISE_FILES),
         "tasks": (_NOISE_TASKS + share, _NOISE_TASKS),
         "pool_in_use": (float("inf"), 0),
+        # Those of the pool are bounded by its size, and stay for a minute.
         "backends": (0.5, 0),
         "in_transaction": (0.5, 0),
     }

@@ -41,7 +41,7 @@ class Sample:
     pool_waiting: float
     turns_open: float
     backends: float
-    """Connections as PostgreSQL counts them."""
+    """Connections that PostgreSQL counts and the server's pool does not."""
     in_transaction: float
     """Of these, open transactions in which nothing is being done."""
     cpu: float
@@ -74,7 +74,7 @@ class Watcher:
             pool_in_use=told["chatkit_pool_in_use"],
             pool_waiting=told["chatkit_pool_waiting"],
             turns_open=told["chatkit_turns_open"],
-            backends=row[0],
+            backends=row[0] - connections,
             in_transaction=row[1],
             cpu=(int(ticks[_USER]) + int(ticks[_SYSTEM])) * _TICK_SECONDS,
         )
