@@ -64,7 +64,7 @@ def held(ran: Ran) -> Table:
     table = Table(f"{ran.plan.users:,} users: what the server holds", _LEVELS)
     for level in ran.levels:
         unit = _BYTES if level.name == "memory" else 1
-        heights = [height for _, height in level.during]
+        heights = [height for _, height in level.during] or [level.before]
         values = [
             *(level.before, min(heights), max(heights), level.growth, level.may_grow),
             *(level.after - level.before, level.may_stay),

@@ -42,7 +42,9 @@ class Ran:
 
     @property
     def server_cpu(self) -> float:
-        """Cores that the server's process took."""
+        """Cores that the server's process took; nan when it was not looked at twice."""
+        if len(self.during) <= 1:
+            return float("nan")
         first, last = self.during[0], self.during[-1]
         return (last.cpu - first.cpu) / (last.at - first.at)
 

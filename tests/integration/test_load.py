@@ -17,10 +17,9 @@ async def test_all_that_users_send_at_once_is_answered_and_stored_and_nothing_is
 
     print(operations(ran).text(), held(ran).text(), verdict(ran), sep="\n")
     assert ran.wrong == []
-    assert ran.outcome.figures.turns > PLAN.users
+    assert ran.outcome.figures.turns >= PLAN.users
     for did in (Did.CREATE, Did.ADD, Did.STORED, Did.FIRST_WORDS):
         assert ran.outcome.figures.seconds[did]
-    assert sum(map(len, ran.outcome.sent.values())) > PLAN.users
     page = tmp_path / "page.md"
     page.write_text(f"{BEGIN}\n{END}\n")
     write(page, [ran])
