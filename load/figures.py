@@ -39,7 +39,7 @@ class Figures:
     left: int = 0
     """Streams that were left on purpose."""
     in_time: int = 0
-    """Turns that ended while the run was measured."""
+    """Turns that ended while the run was measured, whenever they were due."""
     never_sent: int = 0
     """Turns that were due and never begun, because those before them took too long."""
     late: list[float] = field(default_factory=list)

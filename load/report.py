@@ -26,7 +26,7 @@ _LIMITS = (
         "p99 ms",
         "stored p95",
     ),
-    *("errors", "server", "database", "users' process"),
+    *("errors", "server", "database", "users' own"),
 )
 _NAMES = {
     "memory": "the server's memory, MB",
@@ -75,7 +75,11 @@ def held(ran: Ran) -> Table:
 
 def limits(runs: Sequence[Ran]) -> Table:
     """Return how far it goes."""
-    table = Table("How far it goes", _LIMITS)
+    notes = (
+        "Milliseconds are of another message, to the answer's end; *stored* until it is committed.",
+        "Server, database and users: processor cores taken.",
+    )
+    table = Table("How far it goes", _LIMITS, notes)
     for ran in runs:
         figures = ran.outcome.figures
         turns = figures.seconds[Did.ADD]

@@ -84,8 +84,7 @@ class User:
         unmeasured = Figures()
         while due < end:
             now = time.monotonic()
-            is_measured = due >= measured_from
-            noted = figures if is_measured else unmeasured
+            noted = figures if due >= measured_from else unmeasured
             if now >= end:
                 noted.never_sent += 1
             else:
@@ -93,8 +92,7 @@ class User:
                     await asyncio.sleep(due - now)
                     noted.late.append(time.monotonic() - due)
                 await self._turn(due, noted)
-                if is_measured and time.monotonic() <= end:
-                    noted.in_time += 1
+                figures.in_time += measured_from <= time.monotonic() <= end
                 await self._look_around(noted, end)
             due += self._plan.every * self._chance.uniform(0.5, 1.5)
         figures.wrong += unmeasured.wrong
