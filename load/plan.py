@@ -10,7 +10,7 @@ class Plan:
     users: int = 1000
     seconds: float = 120.0
     """That are measured, once everybody has come."""
-    every: float = 5.0
+    every: float = 6.0
     """Seconds between two turns of a user, on average, from begin to begin."""
     ramp: float = 15.0
     """Seconds over which users come."""
