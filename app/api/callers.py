@@ -6,12 +6,13 @@ from fastapi import Depends, Request, Response, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from app.api.cookies import cookies_of, remember
-from app.api.services import CurrentServices, Services
+from app.api.services import Services, services_of
 from app.api.watching import note_owner
 from app.chat.context import ChatContext
 from app.errors import Forbidden
 from app.identity.caller import VISITOR_HEADER, Caller, Credentials
 
+# These look the services up by hand: FastAPI walks the dependencies of each dependency, for every request.
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # They describe the doors in /openapi.json; app.identity opens them.
 _BEARER = HTTPBearer(
@@ -28,7 +29,6 @@ _VISITOR = APIKeyHeader(
 async def caller_of(
     request: Request,
     response: Response,
-    services: CurrentServices,
     _bearer: Annotated[object, Security(_BEARER)],
     _visitor: Annotated[object, Security(_VISITOR)],
 ) -> Caller:
@@ -37,6 +37,7 @@ async def caller_of(
     The request counts for its address before anything is known of it, guessed tokens included,
     then for its owner. Raises TooManyRequests, Unauthorized and Forbidden.
     """
+    services = services_of(request)
     await admit_address(request, services)
     caller = await services.identity.caller(credentials_of(request))
     check_origin(request, services, caller)
@@ -50,10 +51,9 @@ async def caller_of(
     return caller
 
 
-async def account_of(
-    request: Request, services: CurrentServices, _bearer: Annotated[object, Security(_BEARER)]
-) -> Caller:
+async def account_of(request: Request, _bearer: Annotated[object, Security(_BEARER)]) -> Caller:
     """Return the account that asks. Raises TooManyRequests and Unauthorized."""
+    services = services_of(request)
     await admit_address(request, services)
     caller = await services.identity.account(credentials_of(request))
     await services.limits.admit_owner(quota_of(caller))
@@ -61,11 +61,9 @@ async def account_of(
     return caller
 
 
-async def context_of(
-    request: Request, services: CurrentServices, caller: Annotated[Caller, Depends(caller_of)]
-) -> ChatContext:
+async def context_of(request: Request, caller: Annotated[Caller, Depends(caller_of)]) -> ChatContext:
     """Return what the request carries to the store and the responder."""
-    return ChatContext(caller.user_id, base_url_of(request, services))
+    return ChatContext(caller.user_id, base_url_of(request, services_of(request)))
 
 
 CurrentCaller = Annotated[Caller, Depends(caller_of)]

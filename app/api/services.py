@@ -117,10 +117,15 @@ class Services:
         return self.visitors_blobs if caller.kind == "session" else self.blobs
 
 
-async def services_of(request: Request) -> Services:
-    """Return the running server's parts. (FastAPI runs what is not async in a thread, each time.)"""
+def services_of(request: Request) -> Services:
+    """Return the running server's parts."""
     services: Services = request.app.state.services
     return services
 
 
-CurrentServices = Annotated[Services, Depends(services_of)]
+async def _current(request: Request) -> Services:
+    # FastAPI runs what is not async in a thread, each time.
+    return services_of(request)
+
+
+CurrentServices = Annotated[Services, Depends(_current)]
