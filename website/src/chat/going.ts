@@ -34,28 +34,33 @@ export class Going {
   /** Whether going on is put off already. */
   #waits = false;
   #putOff = 0;
+  /** Whom it was last asked for. */
+  #session: Session | null = null;
 
   constructor(private readonly parts: GoingParts) {}
 
   /** Tries, and again later until it is done. */
   async on(session: Session): Promise<void> {
+    this.#session = session;
     if (!this.parts.may()) return;
     await this.#takeOver(session);
     if (this.parts.who().kind === "account") await session.goOn();
     else await this.#oneByOne(() => session.goOn());
     this.parts.tell();
-    if (!session.served || this.#handover() !== null) void this.#later(session);
+    if (!session.served || this.#handover() !== null) void this.#later();
     else this.#putOff = 0;
   }
 
-  async #later(session: Session): Promise<void> {
+  async #later(): Promise<void> {
     if (this.#waits) return;
     this.#waits = true;
     const { env, pauses, connection, end } = this.parts;
     await pauses.wait(AGAIN_MS + delayOf(this.#putOff++, LONGEST_DELAY_MS, env.random()), end);
     await connection.online(end);
     this.#waits = false;
-    if (!session.closed) await this.on(session);
+    // Somebody else may be before the page by now, who was put off meanwhile.
+    const session = this.#session;
+    if (session !== null && !session.closed) await this.on(session);
   }
 
   /** Two tabs that begin at once would be two visitors. */

@@ -73,6 +73,19 @@ describe("who talks", () => {
     expect(shown(tab.chat)).toEqual(["sent: Before anything", "whole: Before anything"]);
   });
 
+  it("is served also when the one before was still being waited for", async () => {
+    let busy = true;
+    server.fault = ({ path }) => (busy && path === "/chat/threads" ? { status: 429 } : null);
+    const tab = browser.tab();
+    void tab.chat.start();
+    await time.until("a visitor is put off", () => server.asked.includes("/chat/threads"));
+    await tab.chat.signInAs("alice");
+    await tab.chat.send("Hello");
+    busy = false;
+    await time.until("it is sent", () => settled(tab)());
+    expect(shown(tab.chat)).toEqual(["sent: Hello", "whole: Hello"]);
+  });
+
   it("signs out while something is being sent, and nothing is thrown for it, nor lost", async () => {
     const { chat } = await alice();
     server.hold = new Promise(() => {});
