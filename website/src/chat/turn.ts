@@ -65,8 +65,6 @@ export class Turn {
     for (let failures = 0; !signal.aborted; failures++) {
       await connection.online(signal);
       if (signal.aborted) break;
-      await this.asking.trying();
-      if (signal.aborted) break;
       try {
         await this.#attempt(signal);
         return { kind: "whole" };
@@ -96,7 +94,11 @@ export class Turn {
     for (const id of this.#shown) this.#earlier.add(id);
     this.#shown = new Set();
     this.#failure = null;
+    // Before it is noted as tried: what is taken back while this is asked was not sent, and is not.
     if (!this.#taken) await this.asking.check?.();
+    signal.throwIfAborted();
+    await this.asking.trying();
+    signal.throwIfAborted();
     const whole = await this.tools.api.turn(this.asking.body, this.asking.key, signal, (event) => {
       this.#see(event);
       this.tools.changed();

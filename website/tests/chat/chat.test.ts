@@ -590,6 +590,46 @@ describe("an answer", () => {
     expect(server.arrived.filter(({ body }) => body.includes("retry_after_item"))).toEqual([]);
   });
 
+  it("that is not asked for yet need not be, whatever is on its way just then", async () => {
+    let arrive = () => {};
+    const looked = new Promise<void>((resolve) => {
+      arrive = resolve;
+    });
+    let looking = false;
+    const late: typeof server.fetch = async (url, init, cookies) => {
+      const response = await server.fetch(url, init, cookies);
+      if (!String(init.body).includes('"items.list"') || !wished) return response;
+      looking = true;
+      await looked;
+      return response;
+    };
+    let wished = false;
+    const tab = await alice({ fetch: (url: string, init: RequestInit) => late(url, init, browser.cookies) });
+    await tab.chat.send("Question");
+    await time.until("it is answered", () => settled(tab)() && shown(tab.chat).length === 2);
+    server.answer = () => ["Another ", "answer"];
+    wished = true;
+    await tab.chat.regenerate();
+    await time.until("it looks for what was said since", () => looking);
+    await tab.chat.stop();
+    arrive();
+    await time.pass(60_000);
+    expect(shown(tab.chat)).toEqual(["sent: Question", "whole: Question"]);
+    expect(server.arrived.filter(({ body }) => body.includes("retry_after_item"))).toEqual([]);
+  });
+
+  it("that could not be asked for yet is given up without the server", async () => {
+    const tab = await alice();
+    await tab.chat.send("Question");
+    await time.until("it is answered", () => settled(tab)() && shown(tab.chat).length === 2);
+    server.reachable = false;
+    await tab.chat.regenerate();
+    await time.until("nobody answers", () => tab.chat.getState().connection.kind === "offline");
+    await tab.chat.stop();
+    expect(tab.chat.getState().open.answering).toBe(false);
+    expect(server.asked.filter((path) => path.endsWith("/stop"))).toEqual([]);
+  });
+
   it("that is asked for anew in one tab is sent by another, and seen in both", async () => {
     const one = await alice();
     await one.chat.send("Question");
