@@ -145,18 +145,25 @@ class StreamingRequests(ChatKitServer[ChatContext]):
         self, request: ThreadsAddUserMessageReq, context: ChatContext
     ) -> AsyncIterator[ThreadStreamEvent]:
         thread_id, message = request.params.thread_id, request.params.input
-        is_plain = context.attempt is None and not message.attachments
-        if is_plain:
+        if context.attempt is None and not message.attachments:
             thread, item = await self._append(thread_id, message, context)
+            # Told at once: what fails from here on is no reason to send it again.
+            yield ThreadItemDoneEvent(item=item)
+            await self._name(thread, message, context)
+            answer = self._process_events(thread, context, lambda: self.respond(thread, item, context))
         else:
             thread = await self._enter(thread_id, context)
             item = await self._message(message, thread, context)
+            await self._name(thread, message, context)
+            answer = self._process_new_thread_item_respond(thread, item, context)
+        async for event in answer:
+            yield event
+
+    async def _name(self, thread: ThreadMetadata, message: UserMessageInput, context: ChatContext) -> None:
+        """Call a thread that has no title by a message's first words."""
         if thread.title is None and (title := title_from(message)):
             thread.title = title
             await self.store.save_thread(thread, context=context)
-        answered = self._answered if is_plain else self._process_new_thread_item_respond
-        async for event in answered(thread, item, context):
-            yield event
 
     async def _append(
         self, thread_id: str, message: UserMessageInput, context: ChatContext
@@ -167,14 +174,6 @@ class StreamingRequests(ChatKitServer[ChatContext]):
         thread = await self.store.add_message(thread_id, item, context)
         check_open(thread)
         return thread, item
-
-    async def _answered(
-        self, thread: ThreadMetadata, item: UserMessageItem, context: ChatContext
-    ) -> AsyncIterator[ThreadStreamEvent]:
-        """Tell of a message that is stored, and answer it."""
-        yield ThreadItemDoneEvent(item=item)
-        async for event in self._process_events(thread, context, lambda: self.respond(thread, item, context)):
-            yield event
 
     async def _retry(
         self, request: ThreadsRetryAfterItemReq, context: ChatContext

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, get_args
 
+import asyncpg
 import pytest
 from chatkit.types import (
     ChatKitReq,
@@ -78,6 +79,24 @@ async def test_a_thread_that_began_without_words_is_named_by_the_first_that_come
     assert "title" not in (await alice.threads())[0]
     await alice.add(thread_id, "Now then")
     assert (await alice.threads())[0]["title"] == "Now then"
+
+
+async def test_a_message_that_is_stored_is_told_of_though_its_thread_cannot_be_named(
+    echo_house: House, database: "asyncpg.Connection[Any]"
+) -> None:
+    alice = echo_house.alice
+    thread_id = await alice.create(" ")
+    await database.execute(
+        """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE ON chat_threads FOR EACH ROW
+            WHEN (OLD.title IS DISTINCT FROM NEW.title) EXECUTE FUNCTION refuse()
+        """
+    )
+    # A refusal would have a client without keys send it again: it would be there twice.
+    done, error = await alice.add(thread_id, "Now then")
+    assert (done["type"], error["type"]) == ("thread.item.done", "error")
+    assert done["item"] == (await alice.items(thread_id))[-1]
 
 
 async def test_messages_go_on_in_a_thread(echo_house: House) -> None:
