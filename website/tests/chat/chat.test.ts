@@ -550,6 +550,26 @@ describe("an answer", () => {
     expect(new Set(keys).size).toBe(1);
   });
 
+  it("that is asked for anew is asked for again by whoever comes back before it is whole", async () => {
+    const tab = await alice();
+    await tab.chat.send("Question");
+    await time.until("it is answered", () => settled(tab)() && shown(tab.chat).length === 2);
+    server.answer = () => ["Another ", "answer"];
+    let release = () => {};
+    server.hold = new Promise((resolve) => {
+      release = () => resolve();
+    });
+    await tab.chat.regenerate();
+    await time.until("it is written", () => shown(tab.chat)[1] === "writing: Another ");
+    await tab.chat.signOut();
+    await tab.chat.signInAs("alice");
+    release();
+    await time.until("it is whole", () => settled(tab)() && shown(tab.chat)[1] === "whole: Another answer");
+    expect(shown(tab.chat)).toEqual(["sent: Question", "whole: Another answer"]);
+    const keys = server.arrived.filter(({ body }) => body.includes("retry_after_item")).map(({ key }) => key);
+    expect([keys.length, new Set(keys).size]).toEqual([2, 1]);
+  });
+
   it("is not asked for anew when something was said since", async () => {
     const tab = await alice();
     await tab.chat.send("Question");

@@ -114,7 +114,9 @@ export class Sender {
     try {
       const outcome = await turn.run(leave.signal);
       await confirmed;
-      await (again === undefined ? this.#note(message, outcome) : this.#noteAgain(message, outcome));
+      await (again === undefined
+        ? this.#note(message, outcome)
+        : this.#noteAgain(message, outcome, leave.signal));
       return isGone || outcome.kind !== "left";
     } finally {
       conversation.requests.delete(leave);
@@ -134,9 +136,10 @@ export class Sender {
   }
 
   /** Until its answer is whole it is asked for by the next page; what is cut can be asked for by a button. */
-  async #noteAgain(message: Unsent, outcome: Outcome): Promise<void> {
+  async #noteAgain(message: Unsent, outcome: Outcome, leave: AbortSignal): Promise<void> {
     const { outbox, unfulfilled } = this.sending;
-    if (outcome.kind === "left") {
+    // Left in its middle, too, when somebody else is before the page; what was stopped is not in the outbox any more.
+    if (outcome.kind === "left" || (outcome.kind === "cut" && leave.aborted)) {
       await outbox.update(message, { state: "waiting", nextTryAt: null });
       return;
     }
