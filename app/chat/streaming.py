@@ -33,6 +33,9 @@ from app.files.store import FileStore
 from app.stores import ChatStore
 from app.stores.attempts import Attempt
 
+ONLY_LAST = "only_last"
+"""In a request's metadata: a message is answered again only while no other one stands behind it."""
+
 _MOST_FILES = 20
 _NEAR = 100
 
@@ -187,11 +190,24 @@ class StreamingRequests(ChatKitServer[ChatContext]):
         message = await self.store.load_item(thread_id, item_id, context=context)
         if not isinstance(message, UserMessageItem):
             raise Conflict("Only a message of yours can be answered again.")
+        if request.metadata.get(ONLY_LAST) is True and not _is_again(context):
+            await self._check_last(thread_id, message, context)
         await self.store.begin_anew(thread_id, item_id, context)
         async for event in self._process_events(
             thread, context, lambda: self.respond(thread, message, context)
         ):
             yield event
+
+    async def _check_last(self, thread_id: str, message: UserMessageItem, context: ChatContext) -> None:
+        """Refuse to answer a message again behind which another one stands. Raises Conflict.
+
+        A keyed request is held by now, and deletes nothing that comes after that: what is said while
+        this looks is kept, whether it is seen or not.
+        """
+        newest = await self.store.load_thread_items(thread_id, None, _NEAR, "desc", context)
+        last = next((item for item in newest.data if isinstance(item, UserMessageItem)), message)
+        if last.id != message.id:
+            raise Conflict("More was said after this message, so it is not answered again.")
 
     async def _tool_output(
         self, request: ThreadsAddClientToolOutputReq, context: ChatContext

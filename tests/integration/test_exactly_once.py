@@ -32,7 +32,7 @@ from tests.support.keyed import (
     send,
 )
 from tests.support.responders import Failing, Paused, Scripted
-from tests.support.server import Chat, House, house, keyed, user_input
+from tests.support.server import Chat, House, Keyed, house, keyed, user_input
 
 
 async def ids(chat: Chat, thread_id: str) -> list[str]:
@@ -431,21 +431,47 @@ async def test_answering_again_happens_once(database_url: str) -> None:
         assert (await send(alice, "create", "Hello")).items == [created.items[0], *first.items]
 
 
+ONLY_LAST = {"only_last": True}
+
+
+async def once_more(chat: Chat, key: str, thread_id: str, item_id: str, metadata: dict[str, bool]) -> Keyed:
+    params = {"thread_id": thread_id, "item_id": item_id}
+    body = {"type": "threads.retry_after_item", "params": params, "metadata": metadata}
+    return keyed(await chat.http.post("/chatkit", json=body, headers={"Idempotency-Key": key}))
+
+
+async def test_only_the_last_message_is_answered_again_when_that_is_asked_for(database_url: str) -> None:
+    async with house(database_url) as opened:
+        alice = opened.alice
+        created = await send(alice, "create", "Hello")
+        thread_id, first = created.thread_id, created.items[0]["id"]
+        # Said on another device while the request was on its way.
+        second = (await send(alice, "add", "More", thread_id)).items[0]["id"]
+        for _ in range(2):
+            refused = await once_more(alice, "one", thread_id, first, ONLY_LAST)
+            assert refused.status == 409
+            assert "More was said" in refused.text
+        assert await alice.texts(thread_id) == ["Hello", "Hello", "More", "More"]
+        assert (await once_more(alice, "two", thread_id, second, ONLY_LAST)).said == ["More"]
+        assert await alice.texts(thread_id) == ["Hello", "Hello", "More", "More"]
+
+
+@pytest.mark.parametrize("metadata", [{}, ONLY_LAST])
 async def test_answering_again_goes_on_after_a_death_and_keeps_what_came_meanwhile(
-    database_url: str,
+    database_url: str, metadata: dict[str, bool]
 ) -> None:
     slow = Paused()
     async with house(database_url) as plain:
         created = await send(plain.alice, "create", "Hello")
         thread_id = created.thread_id
-        retry = {"thread_id": thread_id, "item_id": created.items[0]["id"]}
+        item_id = created.items[0]["id"]
         async with house(database_url, slow) as one:
             await one.app.state.services.leases.stop()
-            late = asyncio.create_task(one.alice.once("again", "threads.retry_after_item", **retry))
+            late = asyncio.create_task(once_more(one.alice, "again", thread_id, item_id, metadata))
             await slow.waiting.wait()
             await send(plain.alice, "add", "More", thread_id)
             await expire(database_url)
-            again = await plain.alice.once("again", "threads.retry_after_item", **retry)
+            again = await once_more(plain.alice, "again", thread_id, item_id, metadata)
             assert again.said == ["Hello"]
             slow.go_on.set()
             await late

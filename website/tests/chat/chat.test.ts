@@ -590,6 +590,27 @@ describe("an answer", () => {
     expect(server.arrived.filter(({ body }) => body.includes("retry_after_item"))).toEqual([]);
   });
 
+  it("is not asked for anew when something is said while it is on its way", async () => {
+    let thread = "";
+    const late: typeof server.fetch = async (url, init, cookies) => {
+      if (String(init.body).includes("retry_after_item") && server.threads[0]?.items.length === 2)
+        server.say(thread, "demo-alice", "From my phone");
+      return server.fetch(url, init, cookies);
+    };
+    const tab = await alice({ fetch: (url: string, init: RequestInit) => late(url, init, browser.cookies) });
+    await tab.chat.send("Question");
+    await time.until("it is answered", () => settled(tab)() && shown(tab.chat).length === 2);
+    thread = server.threads[0]?.id ?? "";
+    await tab.chat.regenerate();
+    await time.until("it is told", () => settled(tab)() && shown(tab.chat).includes("notice"));
+    expect(shown(tab.chat).filter((line) => line !== "notice")).toEqual([
+      "sent: Question",
+      "whole: Question",
+      "sent: From my phone",
+      "whole: From my phone",
+    ]);
+  });
+
   it("that is not asked for yet need not be", async () => {
     const tab = await alice();
     await tab.chat.send("Question");

@@ -35,12 +35,14 @@ export function bodyOfMessage(threadId: string | null, text: string): Body {
     : bodyOf("threads.add_user_message", { thread_id: threadId, input });
 }
 
+/** Refused when another message stands behind this one: what was said on another device would go. */
 export function bodyOfRetry(threadId: string, itemId: string): Body {
-  return bodyOf("threads.retry_after_item", { thread_id: threadId, item_id: itemId });
+  const params = { thread_id: threadId, item_id: itemId };
+  return bodyOf("threads.retry_after_item", params, { only_last: true });
 }
 
-function bodyOf(type: string, params: object): Body {
-  return JSON.stringify({ type, params });
+function bodyOf(type: string, params: object, metadata?: object): Body {
+  return JSON.stringify({ type, params, metadata });
 }
 
 /** The server, as one person sees it. Every method rejects with a Failure. */

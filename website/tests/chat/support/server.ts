@@ -191,7 +191,11 @@ export class FakeServer {
   }
 
   #chatkit(
-    request: { type: string; params: Record<string, string> & { input: { content: { text: string }[] } } },
+    request: {
+      type: string;
+      params: Record<string, string> & { input: { content: { text: string }[] } };
+      metadata?: { only_last?: boolean };
+    },
     body: string,
     key: string | null,
     owner: string,
@@ -227,6 +231,9 @@ export class FakeServer {
         const id = `${owner}/${key ?? ++this.#ids}`;
         const known = this.#keyed.get(id);
         if (known !== undefined) return this.#live(thread.id, signal) ?? this.#replay(known, type, fault);
+        const last = thread.items.filter((item) => item.type === "user_message").at(-1);
+        if (request.metadata?.only_last && last?.id !== params.item_id)
+          return refusal(409, "conflict", "More was said after this message.");
         this.#keyed.set(id, {
           body,
           thread,
