@@ -38,7 +38,7 @@ def tables(simulated: Simulated, size: Sizes, pruned: Sequence[Pruned]) -> dict[
 
 
 def _site(simulated: Simulated) -> Table:
-    table = Table("The site", ("", "sample", "simulated"))
+    table = Table("The site", ("what", "sample", "simulated"))
     factor, found = simulated.factor, simulated.sample
     owners = len({shape.owner for shape in simulated.drawn})
     items = found.relation("chat_thread_items").rows
