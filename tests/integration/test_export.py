@@ -379,13 +379,20 @@ async def test_exports_are_whole_while_conversations_come_and_go(database_url: s
     async with house(database_url, chat_rate_limit="100000/minute") as opened:
         alice = opened.alice
         await tell(alice, "stays")
-        going = asyncio.Event()
+        exported = asyncio.Condition()
+        exports = 0
+        over = asyncio.Event()
 
         async def busy(number: int) -> None:
+            """Begin a conversation and delete it: at once, or after the end of the next exports."""
             mine = opened.alice
-            while not going.is_set():
+            while not over.is_set():
                 thread = await tell(mine, "comes", await upload(mine, f"{number}".encode() * 100))
                 await mine.add(thread, "more")
+                until = exports + number
+                async with exported:
+                    while exports < until and not over.is_set():
+                        await exported.wait()
                 await mine.http.delete(f"/chat/threads/{thread}")
                 await opened.swept()
 
@@ -393,9 +400,9 @@ async def test_exports_are_whole_while_conversations_come_and_go(database_url: s
             for number in range(3):
                 group.create_task(busy(number))
             seen: set[int] = set()
-            exports = 0
+            whole = 0
             # Files that go faster than they are read are a 409.
-            while exports < 20 or len(seen) < 3:
+            while whole < 20 or len(seen) < 3:
                 answer = await alice.http.get("/chat/export")
                 assert answer.status_code in (200, 409)
                 if answer.status_code == 200:
@@ -403,8 +410,13 @@ async def test_exports_are_whole_while_conversations_come_and_go(database_url: s
                     export.check_whole()
                     assert "stays" in {thread["title"] for thread in export.threads}
                     seen.add(len(export.threads))
+                    whole += 1
+                async with exported:
                     exports += 1
-            going.set()
+                    exported.notify_all()
+            async with exported:
+                over.set()
+                exported.notify_all()
 
 
 async def test_bytes_that_the_store_has_lost_are_null_and_said(database_url: str, tmp_path: Path) -> None:
