@@ -17,6 +17,7 @@ _VANISHES = 0.12
 _CONNECT_SECONDS = 2.0
 _SERVER_ERRORS = 500
 _COME_BACK = (409, 429)
+_MESSAGE_GONE = '404: {"error":{"code":"not_found","message":"There is no such message."'
 _KEY_REUSED = "422"
 
 
@@ -64,6 +65,11 @@ class Client:
                 operation.last = again.why
                 await asyncio.sleep(max(again.after, self._backoff(tries)))
             except Refused as refused:
+                if operation.kind == "add" and refused.why.startswith(_MESSAGE_GONE):
+                    # An attempt had stored it, and it was deleted before this one came to answer it.
+                    operation.told_gone = True
+                    operation.ended = self._journal.now()
+                    return True
                 operation.refused = refused.why
                 return False
             else:

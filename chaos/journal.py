@@ -37,7 +37,7 @@ class Operation:
     answer_id: str | None = None
     """Of the answer that was there when it ended."""
     told_gone: bool = False
-    """Whether a stream came to its proper end without it: it was removed with what it was sent beside."""
+    """Whether its client heard that it is not there any more: it was removed with what it was sent beside."""
     attempts: int = 0
     refused: str | None = None
     """What the server said when it refused for good."""
