@@ -15,7 +15,6 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import anyio
-from chatkit.store import NotFoundError
 from chatkit.types import (
     ChatKitReq,
     InputTranscribeReq,
@@ -122,8 +121,11 @@ class ExactlyOnce:
                 await running.begun()
             except AlreadyAsked as known:
                 standing = _checked(known.standing, key)
-                if standing.outcome is not None and not await _is_somebody_elses(standing, asker):
-                    return await _stored(standing, asker, request)
+                if standing.outcome is not None:
+                    answer = await _stored(standing, asker, request)
+                    if answer is not None:
+                        return answer
+                    await asker.server.store.reopen(standing.id, asker.context)
             else:
                 return Answer(running.read(), is_repeated)
         raise Busy("The answer to this message is still being written. Please try again.")
@@ -169,7 +171,14 @@ class ExactlyOnce:
             if standing is None:
                 return None
             if standing.outcome is not None:
-                return await _stored(standing, asker)
+                answer = await _stored(standing, asker)
+                if answer is not None:
+                    return answer
+                anew = await store.running_in(thread_id, asker.context, turn=standing.turn)
+                if anew is None:
+                    # Whoever was to answer anew has just finished, or is gone.
+                    return await _stored(standing, asker)
+                standing = anew
             if not standing.is_held:
                 return None
             request_id = standing.id
@@ -262,25 +271,11 @@ def _checked(standing: Standing, key: Key) -> Standing:
     return standing
 
 
-async def _is_somebody_elses(standing: Standing, asker: Asker) -> bool:
-    """Tell whether another request is to answer the same message, and has not.
-
-    When whoever was to do so is gone, this request is open again.
-    """
-    if not standing.is_superseded or standing.thread_id is None or standing.turn is None:
-        return False
-    store, context = asker.server.store, asker.context
-    try:
-        if await store.running_in(standing.thread_id, context, turn=standing.turn) is not None:
-            return True
-        return await store.reopen(standing.id, context)
-    except NotFoundError:
-        return False
-
-
-async def _stored(standing: Standing, asker: Asker, request: StreamingReq | None = None) -> Answer:
-    """Return the stream of an answer that is finished."""
+async def _stored(standing: Standing, asker: Asker, request: StreamingReq | None = None) -> Answer | None:
+    """Return the stream of an answer that is finished; None when another request answers the same anew."""
     events = await asker.server.stored_answer(standing, asker.context, request)
+    if events is None:
+        return None
 
     async def chunks() -> AsyncIterator[bytes]:
         for event in events:
@@ -308,9 +303,9 @@ def _is_written(turn: RunningTurn, request_id: str) -> bool:
 
 def _place(turn: RunningTurn, last_event_id: str | None) -> int:
     """Return how many of a turn's events somebody has who names the last of them."""
-    _, _, behind = (last_event_id or "").partition(":")
-    number, _, place = behind.partition(":")
-    is_this = turn.keyed is not None and number == str(turn.keyed.attempt.number)
+    answer, _, place = (last_event_id or "").rpartition(":")
+    attempt = turn.keyed.attempt if turn.keyed is not None else None
+    is_this = attempt is not None and answer == f"{attempt.request_id}:{attempt.number}"
     return int(place) if is_this and place.isdecimal() else 0
 
 

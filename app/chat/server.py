@@ -110,13 +110,17 @@ class HistoryServer(StreamingRequests):
 
     async def stored_answer(
         self, standing: Standing, context: ChatContext, request: StreamingReq | None = None
-    ) -> list[bytes]:
+    ) -> list[bytes] | None:
         """Return the events of an answer that was stored, of the given request when that is known.
 
-        Raises NotFoundError when its thread is gone.
+        None when another request is to answer the same anew, and has not. Raises NotFoundError when its
+        thread is gone.
         """
         assert standing.thread_id is not None  # noqa: S101 - every turn is in one
         assert standing.turn is not None  # noqa: S101 - likewise
+        items = await self.store.turn_items(standing, context)
+        if items is None:
+            return None
         thread = await self.store.load_thread(standing.thread_id, context=context)
         shown = self._to_thread_response(thread)
         events: list[ThreadStreamEvent] = [
@@ -131,11 +135,8 @@ class HistoryServer(StreamingRequests):
             with suppress(NotFoundError):
                 sender = await self.store.load_item(thread.id, request.params.item_id, context=context)
                 events.append(ThreadItemReplacedEvent(item=sender))
-        items = await self.store.turn_items(thread.id, standing.turn, standing.since, context)
-        if [item.id for item in items] == [standing.turn]:
-            # Answered anew by a request without a key, which marks nothing.
-            behind = await self.store.load_thread_items(thread.id, standing.turn, _NEAR, "asc", context)
-            items += takewhile(lambda item: not isinstance(item, UserMessageItem), behind.data)
+        if all(item.id == standing.turn for item in items):
+            items += await self._answered_without_key(thread.id, standing.turn, context)
         events += [
             ThreadItemDoneEvent(item=await self._given_out(item, context))
             for item in items
@@ -144,6 +145,17 @@ class HistoryServer(StreamingRequests):
         if standing.result is not None:
             events.append(ErrorEvent.model_validate_json(standing.result))
         return [b"data: " + self._serialize(event) + b"\n\n" for event in events]
+
+    async def _answered_without_key(
+        self, thread_id: str, message_id: str, context: ChatContext
+    ) -> list[ThreadItem]:
+        """Return what stands behind a message: a request without a key marks nothing of what it adds."""
+        try:
+            behind = await self.store.load_thread_items(thread_id, message_id, _NEAR, "asc", context)
+        except NotFoundError:
+            # Deleted; or it is the turn of a request that is about no message.
+            return []
+        return list(takewhile(lambda item: not isinstance(item, UserMessageItem), behind.data))
 
     async def answer_again(self, request: NonStreamingReq, result: str | None, context: ChatContext) -> bytes:
         """Return the JSON that answers a request which was done before, from what is stored now.

@@ -43,6 +43,11 @@ _TURN: ColumnElement[str] = bindparam("turn", type_=Text)
 _MESSAGE: ColumnElement[str] = bindparam("item", type_=Text)
 _IS_IT = (KeyedRequest.user_id == _OWNER, KeyedRequest.id == _REQUEST)
 _IS_MINE = (*_IS_IT, KeyedRequest.holder == _HOLDER)
+_IN_THREAD = (
+    KeyedRequest.user_id == _OWNER,
+    KeyedRequest.thread_id == _THREAD,
+    KeyedRequest.turn.is_not(None),
+)
 _UNANSWERED = KeyedRequest.outcome.is_(None)
 _NOW = func.clock_timestamp()
 _LEASE_END = _NOW + bindparam("lease", type_=Interval)
@@ -234,9 +239,17 @@ def _items() -> Statement:
         .limit(bindparam("limit_", type_=BigInteger))
         .subquery("near")
     )
+    # In the same moment: whoever answers anew is unanswered from before it deletes until all is stored.
+    rivals = (
+        select(func.min(KeyedRequest.since).label("since"))
+        .where(*_IN_THREAD, KeyedRequest.turn == _TURN, _UNANSWERED, KeyedRequest.id != _REQUEST)
+        .subquery("rivals")
+    )
     return Statement(
         "requests.items",
-        select(near.c.payload, near.c.id).where(near.c.turn == _TURN).order_by(near.c.position),
+        select(near.c.payload, near.c.id, near.c.position, rivals.c.since)
+        .select_from(rivals.outerjoin(near, near.c.turn == _TURN))
+        .order_by(near.c.position),
     )
 
 
@@ -245,11 +258,6 @@ BEGIN_TURN = Statement("requests.begin_turn", _begin_turn())
 BEGIN_CALL = Statement("requests.begin_call", _begin_call())
 CLEAR = _clear()
 ITEMS = _items()
-_IN_THREAD = (
-    KeyedRequest.user_id == _OWNER,
-    KeyedRequest.thread_id == _THREAD,
-    KeyedRequest.turn.is_not(None),
-)
 OF_THREAD = Statement(
     "requests.of_thread",
     select(literal_column("false"), *_COLUMNS).where(*_IN_THREAD, KeyedRequest.id == _REQUEST),
@@ -294,23 +302,46 @@ STOP = Statement(
     .returning(KeyedRequest.lease_until > _NOW),
 )
 FIND = Statement("requests.find", select(literal_column("false"), *_COLUMNS).where(*_IS_IT))
-_rival = aliased(KeyedRequest, name="rival")
-_RIVALS = (
-    _rival.user_id == KeyedRequest.user_id,
-    _rival.thread_id == KeyedRequest.thread_id,
-    _rival.turn == KeyedRequest.turn,
-    _rival.outcome.is_(None),
-)
-REOPEN = Statement(
-    "requests.reopen",
-    update(KeyedRequest)
-    .where(
-        *_IS_IT,
-        KeyedRequest.outcome == _DONE,
-        KeyedRequest.holder == literal_column("''"),
-        exists(select(_rival.id).where(*_RIVALS)),
-        ~exists(select(_rival.id).where(*_RIVALS, _rival.lease_until > _NOW)),
+
+
+def _reopen() -> Statement:
+    """Answer once more, in the place of all who were to and are gone; who of them wakes up adds nothing."""
+    rival = aliased(KeyedRequest, name="rival")
+    # Locked in one order, and judged as they are then.
+    rivals = (
+        select(rival.id, rival.lease_until)
+        .join(
+            KeyedRequest,
+            and_(
+                rival.user_id == KeyedRequest.user_id,
+                rival.thread_id == KeyedRequest.thread_id,
+                rival.turn == KeyedRequest.turn,
+            ),
+        )
+        .where(*_IS_IT, rival.outcome.is_(None))
+        .order_by(rival.id)
+        .with_for_update(of=rival)
+        .cte("rivals")
     )
-    .values(outcome=null(), lease_until=_NOW - literal_column("interval '1 second'"))
-    .returning(_ONE),
-)
+    # Asked once: a lease that runs out between two answers would end a rival and open nothing.
+    gone = (
+        select((func.max(rivals.c.lease_until) < _NOW).label("are")).cte("gone").prefix_with("MATERIALIZED")
+    )
+    may = select(gone.c.are).scalar_subquery()
+    ended = (
+        update(KeyedRequest)
+        .where(KeyedRequest.user_id == _OWNER, KeyedRequest.id.in_(select(rivals.c.id)), may)
+        .values(outcome=_DONE, holder=literal_column("''"))
+        .cte("ended")
+    )
+    return Statement(
+        "requests.reopen",
+        update(KeyedRequest)
+        .where(*_IS_IT, KeyedRequest.outcome == _DONE, may)
+        .values(outcome=null(), lease_until=_NOW - literal_column("interval '1 second'"))
+        .returning(_ONE)
+        .add_cte(ended),
+    )
+
+
+REOPEN = _reopen()

@@ -71,6 +71,14 @@ class Standing(NamedTuple):
         """Whether nobody answers it, and nobody has."""
         return not (self.is_mine or self.is_held or self.outcome)
 
+    def is_told_by(self, places: Sequence[int], anew: int | None) -> bool:
+        """Tell whether items of its turn are what it, or another in its place, has answered.
+
+        `places` are their positions; `anew` is the one behind which another request is to answer the
+        turn anew, None when none is. That one begins by deleting all up to there at once, and adds behind.
+        """
+        return anew is None or (not self.is_superseded and any(place <= anew for place in places))
+
 
 class RequestRepository:
     """One owner's keyed requests. Each method is one statement, safe to send twice."""
@@ -172,16 +180,29 @@ class RequestRepository:
             or await self._database.write(RELEASE, **values)
         )
 
-    async def items(self, thread_id: str, turn: str, since: int) -> list[str]:
-        """Return the payloads of a turn's items, in their order."""
-        rows: list[asyncpg.Record] = []
+    async def items(self, standing: Standing) -> list[str] | None:
+        """Return the payloads of what a request's turn has in its thread, in their order.
+
+        None while another request is to answer that turn anew, unless it has not begun to.
+        """
+        found: list[asyncpg.Record] = []
+        anew = None
         for limit in (_NEAR, _ALL):
             rows = await self._database.read(
-                ITEMS, owner=self._user_id, thread=thread_id, turn=turn, since=since, limit_=limit
+                ITEMS,
+                owner=self._user_id,
+                thread=standing.thread_id,
+                turn=standing.turn,
+                since=standing.since,
+                request=standing.id,
+                limit_=limit,
             )
-            if any(row[1] != turn for row in rows):
+            anew = rows[0][3]
+            found = [row for row in rows if row[1] is not None]
+            if any(row[1] != standing.turn for row in found):
                 break
-        return [row[0] for row in rows]
+        places = [row[2] for row in found if row[1] != standing.turn]
+        return [row[0] for row in found] if standing.is_told_by(places, anew) else None
 
     async def of_thread(self, thread_id: str, request_id: str) -> Standing | None:
         """Return a request of a thread; None for none."""
@@ -194,7 +215,7 @@ class RequestRepository:
         return Standing(*rows[0]) if rows else None
 
     async def reopen(self, request_id: str) -> bool:
-        """Have a superseded request answered after all when whoever was to do so is gone; tell whether so."""
+        """Have an answered request answered once more when whoever was to in its place is gone; tell so."""
         return bool(await self._database.write(REOPEN, owner=self._user_id, request=request_id))
 
     async def stop(self, thread_id: str) -> int:

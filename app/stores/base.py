@@ -162,8 +162,12 @@ class ChatStore(Store[ContextT]):
         """Learn what is known of the context's request. Raises AlreadyAsked when it is answered."""
 
     @abstractmethod
-    async def turn_items(self, thread_id: str, turn: str, since: int, context: ContextT) -> list[ThreadItem]:
-        """Return what a turn added to its thread behind a position, in order."""
+    async def turn_items(self, standing: Standing, context: ContextT) -> list[ThreadItem] | None:
+        """Return what the turn of an answered request has in its thread, in order.
+
+        None while another request answers the same turn anew, or was to and is gone: what was stored is
+        deleted then, and what is stored is not all.
+        """
 
     @abstractmethod
     async def request_in(self, thread_id: str, request_id: str, context: ContextT) -> Standing | None:
@@ -177,7 +181,7 @@ class ChatStore(Store[ContextT]):
 
     @abstractmethod
     async def reopen(self, request_id: str, context: ContextT) -> bool:
-        """Have a superseded request answered after all when whoever was to do so is gone."""
+        """Have an answered request answered once more when whoever was to do so in its place is gone."""
 
     @abstractmethod
     async def ask_to_stop(self, thread_id: str, context: ContextT) -> int:

@@ -162,10 +162,23 @@ class MemoryRequests(MemoryFiles[ContextT]):
         if thread is not None and (request := thread.requests.get(attempt.request_id)):
             attempt.learn(_standing(attempt.request_id, request, attempt.thread_id))
 
-    async def turn_items(self, thread_id: str, turn: str, since: int, context: ContextT) -> list[ThreadItem]:
-        """Return what a turn added to its thread, in order."""
-        items = self._thread(thread_id, context)[1].items.values()
-        return load_items([item.payload for item in items if item.turn == turn and item.position > since])
+    async def turn_items(self, standing: Standing, context: ContextT) -> list[ThreadItem] | None:
+        """Return what the turn of an answered request has in its thread, in order."""
+        thread = self._thread(standing.thread_id or "", context)[1]
+        found = {
+            item_id: item
+            for item_id, item in thread.items.items()
+            if item.turn == standing.turn and item.position > standing.since
+        }
+        anew = [
+            request.since
+            for key, request in thread.requests.items()
+            if request.turn == standing.turn and request.outcome is None and key != standing.id
+        ]
+        places = [item.position for item_id, item in found.items() if item_id != standing.turn]
+        if not standing.is_told_by(places, min(anew, default=None)):
+            return None
+        return load_items([item.payload for item in found.values()])
 
     async def request_in(self, thread_id: str, request_id: str, context: ContextT) -> Standing | None:
         """Return a keyed request of a thread."""
@@ -185,14 +198,16 @@ class MemoryRequests(MemoryFiles[ContextT]):
         return _standing(running[-1], requests[running[-1]], thread_id) if running else None
 
     async def reopen(self, request_id: str, context: ContextT) -> bool:
-        """Have a superseded request answered after all when whoever was to do so is gone."""
+        """Have an answered request answered once more when whoever was to do so in its place is gone."""
         session = self._sessions.find(owner_of(context))
         for thread in session.threads.values() if session is not None else ():
             request = thread.requests.get(request_id)
-            if request is None or not request.is_superseded:
+            if request is None or request.outcome != "done":
                 continue
             rivals = [one for one in thread.requests.values() if one.turn == request.turn and not one.outcome]
             if rivals and all(one.holder is None for one in rivals):
+                for one in rivals:
+                    one.outcome, one.is_superseded = "done", True
                 request.outcome, request.is_superseded = None, False
                 return True
         return False

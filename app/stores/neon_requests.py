@@ -117,10 +117,11 @@ class NeonRequests(ChatStore[ContextT]):
         if standing is not None:
             attempt.learn(standing)
 
-    async def turn_items(self, thread_id: str, turn: str, since: int, context: ContextT) -> list[ThreadItem]:
-        """Return what a turn added to its thread, in order."""
+    async def turn_items(self, standing: Standing, context: ContextT) -> list[ThreadItem] | None:
+        """Return what the turn of an answered request has in its thread, in order."""
         with for_chatkit():
-            return load_items(await self._requests(context).items(thread_id, turn, since))
+            payloads = await self._requests(context).items(standing)
+            return load_items(payloads) if payloads is not None else None
 
     async def request_in(self, thread_id: str, request_id: str, context: ContextT) -> Standing | None:
         """Return a keyed request of a thread."""
@@ -137,7 +138,7 @@ class NeonRequests(ChatStore[ContextT]):
             return await self._requests(context).running(thread_id, turn)
 
     async def reopen(self, request_id: str, context: ContextT) -> bool:
-        """Have a superseded request answered after all when whoever was to do so is gone."""
+        """Have an answered request answered once more when whoever was to do so in its place is gone."""
         with for_chatkit():
             return await self._requests(context).reopen(request_id)
 

@@ -18,7 +18,6 @@ from tests.support.keyed import (
     Counting,
     SlowButtons,
     claim,
-    expire,
     pauses_once,
     press,
     rows,
@@ -127,59 +126,6 @@ async def test_a_server_that_starts_removes_what_is_older_than_a_week(database_u
 
     async with house(database_url, **SOON):
         await until(gone)
-
-
-async def test_an_answer_under_another_key_is_not_deleted_by_a_late_repeat(database_url: str) -> None:
-    async with house(database_url, Failing(BROKEN)) as one, house(database_url) as two:
-        await send(one.alice, "create", "Hello")
-        (thread,) = await two.alice.threads()
-        message = (await two.alice.items(thread["id"]))[0]["id"]
-        retry = {"thread_id": thread["id"], "item_id": message}
-        done = await two.alice.once("again", "threads.retry_after_item", **retry)
-        assert done.is_whole
-        await send(two.alice, "create", "Hello")
-        assert done.items[0]["id"] in [item["id"] for item in await two.alice.items(thread["id"])]
-
-
-async def test_a_message_answered_again_under_two_keys_has_one_answer(database_url: str) -> None:
-    paused = Paused()
-    async with house(database_url) as plain, house(database_url, paused) as one:
-        created = await send(plain.alice, "create", "Hello")
-        retry = {"thread_id": created.thread_id, "item_id": created.items[0]["id"]}
-        first = asyncio.create_task(one.alice.once("one", "threads.retry_after_item", **retry))
-        await paused.waiting.wait()
-        assert (await plain.alice.once("two", "threads.retry_after_item", **retry)).said == ["Hello"]
-        paused.go_on.set()
-        await first
-        assert len(await plain.alice.texts(created.thread_id)) == 2
-
-
-async def test_the_answer_of_a_turn_that_was_answered_again_is_not_shown(database_url: str) -> None:
-    paused = Paused()
-    async with house(database_url, paused) as one, house(database_url) as two:
-        first = asyncio.create_task(send(one.alice, "create", "Hello"))
-        await paused.waiting.wait()
-        (thread,) = await two.alice.threads()
-        message = (await two.alice.items(thread["id"]))[0]["id"]
-        retry = {"thread_id": thread["id"], "item_id": message}
-        live = await two.alice.once("again", "threads.retry_after_item", **retry)
-        paused.go_on.set()
-        await first
-        again = await two.alice.once("again", "threads.retry_after_item", **retry)
-        assert again.said == live.said == ["Hello"]
-
-
-async def test_an_answer_given_again_without_a_key_is_the_one_that_a_repeat_shows(database_url: str) -> None:
-    async with house(database_url) as opened:
-        alice = opened.alice
-        created = await send(alice, "create", "Hello")
-        retry = {"thread_id": created.thread_id, "item_id": created.items[0]["id"]}
-        await alice.stream("threads.retry_after_item", **retry)
-        answer = (await alice.items(created.thread_id))[1]["id"]
-        assert [item["id"] for item in (await send(alice, "create", "Hello")).items] == [
-            created.items[0]["id"],
-            answer,
-        ]
 
 
 async def test_an_answer_that_is_refused_for_good_is_not_asked_for_again(database_url: str) -> None:
@@ -343,32 +289,3 @@ async def test_visitors_with_one_key_never_meet(database_url: str) -> None:
         assert mine.thread_id != yours.thread_id
         assert (await two.http.get(f"/chat/threads/{mine.thread_id}/stream")).status_code == 404
         assert (await two.http.post(f"/chat/threads/{mine.thread_id}/stop")).status_code == 404
-
-
-async def test_a_request_is_answered_after_all_when_who_took_it_over_is_gone(database_url: str) -> None:
-    """A second device asks for the answer again, and dies with its server; the first one comes back."""
-    slow = Paused()
-    async with house(database_url) as plain, house(database_url, slow) as dying:
-        created = await send(plain.alice, "create", "Hello")
-        retry = {"thread_id": created.thread_id, "item_id": created.items[0]["id"]}
-        # It has ended the first answer, and deleted it.
-        await dying.app.state.services.leases.stop()
-        asking = asyncio.create_task(dying.alice.once("first", "threads.retry_after_item", **retry))
-        await slow.waiting.wait()
-        async with house(database_url, Paused()) as other:
-            await other.app.state.services.leases.stop()
-            responder = other.app.state.services.accounts._responder
-            again = asyncio.create_task(other.alice.once("second", "threads.retry_after_item", **retry))
-            await responder.waiting.wait()
-            await expire(database_url)
-            answer = await plain.alice.once("first", "threads.retry_after_item", **retry)
-            assert (answer.is_whole, answer.said) == (True, ["Hello"])
-            assert await plain.alice.texts(created.thread_id) == ["Hello", "Hello"]
-            # Whoever comes late adds nothing, and is shown the same.
-            responder.go_on.set()
-            slow.go_on.set()
-            assert not (await again).is_whole
-            assert not (await asking).is_whole
-        late = await plain.alice.once("second", "threads.retry_after_item", **retry)
-        assert (late.is_whole, late.said) == (True, ["Hello"])
-        assert await plain.alice.texts(created.thread_id) == ["Hello", "Hello"]
