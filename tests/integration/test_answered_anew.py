@@ -100,21 +100,25 @@ async def test_whoever_followed_an_answer_follows_the_one_that_is_given_in_its_p
     database_url: str,
 ) -> None:
     parts = Parts()
-    async with house(database_url) as plain, house(database_url, parts) as slow:
-        alice, created, retry = await answered_twice(plain, "alice")
-        body = {"type": RETRY, "params": retry}
-        first = await alice.http.post("/chatkit", json=body, headers={"Idempotency-Key": "one"})
-        behind = {"Last-Event-ID": f"{key_for('one', json.dumps(body).encode()).request_id}:1:3"}
-        assert keyed(first).said == ["Hello"]
+    async with (
+        house(database_url, chat_turn_wait_seconds=0.1) as hasty,
+        house(database_url, parts) as slow,
+    ):
+        alice, created, retry = await answered_twice(hasty, "alice")
+        request_id = key_for("one", json.dumps({"type": RETRY, "params": retry}).encode()).request_id
+        behind = {"Last-Event-ID": f"{request_id}:1:3"}
+        path = f"/chat/threads/{created.thread_id}/stream"
         anew = asyncio.create_task(slow.alice.once("two", RETRY, **retry))
         await parts.second.waiting.wait()
-        path = f"/chat/threads/{created.thread_id}/stream"
-        following = [asyncio.create_task(one.alice.http.get(path, headers=behind)) for one in (plain, slow)]
-        await alice.threads()
-        parts.second.go_on.set()
-        whole = await anew
-        assert [keyed(await told).said for told in following] == [whole.said] * 2
-        assert whole.said == ["First", "Half done"]
+        assert (await alice.http.get(path, headers=behind)).status_code == 409
+        lines = []
+        async with slow.alice.http.stream("GET", path, headers=behind) as live:
+            async for line in live.aiter_lines():
+                lines.append(line)
+                if "Half" in line:
+                    parts.second.go_on.set()
+        assert "\n".join(lines) == (await anew).text.rstrip("\n") + "\n"
+        assert keyed(await alice.http.get(path, headers=behind)).said == ["First", "Half done"]
 
 
 async def test_a_retry_without_a_key_is_what_the_repeat_of_one_with_a_key_shows(database_url: str) -> None:
