@@ -54,7 +54,7 @@ async def test_axe_finds_nothing_in_any_view_of_the_chat(
     await widget.hide_list()
     await visitor.lose_api()
     await widget.type("Waits")
-    await expect(widget.status.first).to_contain_text("You are offline.")
+    await expect(widget.status.first).to_contain_text("The server cannot be reached.")
     wrong["offline"] = await settled(page)
     assert wrong == {view: [] for view in wrong}
 

@@ -127,7 +127,7 @@ async def test_the_wish_for_another_answer_is_not_lost_with_its_request(
     await widget.button("Answer again").click()
     await expect(widget.panel.get_by_text("Answered again when the connection is back")).to_be_visible()
     await widget.page.reload()
-    await expect(widget.status.first).to_contain_text("You are offline.")
+    await expect(widget.status.first).to_contain_text("The server cannot be reached.")
     assert [item["id"] for item in await client.items(thread["id"])] == before
     await visitor.find_api()
     await visitor.all_sent()

@@ -40,7 +40,7 @@ async def test_try_now_asks_the_server_at_once(serve: Serving, visit: Visiting) 
     await widget.say("Before")
     await visitor.lose_api()
     await widget.type("Waits")
-    await expect(widget.status.first).to_contain_text("You are offline.")
+    await expect(widget.status.first).to_contain_text("The server cannot be reached.")
     await expect(widget.mine.last).to_have_attribute("data-delivery", "waiting")
     assert await barriers(widget.page) == []
     await stop_time(widget)
@@ -51,7 +51,7 @@ async def test_try_now_asks_the_server_at_once(serve: Serving, visit: Visiting) 
         while visitor.asked("/readyz") == asked:
             await asyncio.sleep(0.02)
     await widget.page.clock.resume()
-    await expect(widget.panel.get_by_text("You are offline.")).to_be_hidden()
+    await expect(widget.panel.get_by_text("The server cannot be reached.")).to_be_hidden()
     await widget.has("Before", "Before", "Waits", "Waits")
 
 

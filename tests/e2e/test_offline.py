@@ -46,18 +46,18 @@ async def test_messages_written_offline_survive_a_reload_and_are_sent_once_in_or
     for text in ("one", "two", "three"):
         await widget.type(text)
     await expect(widget.mine.filter(has=widget.page.get_by_text("Waiting"))).to_have_count(3)
-    await expect(widget.status.first).to_contain_text("You are offline.")
+    await expect(widget.status.first).to_contain_text("The server cannot be reached.")
     await expect(widget.status.first).to_contain_text("3 messages wait.")
 
     await widget.page.reload()
     await expect(widget.mine).to_contain_text(["one", "two", "three"])
     await expect(widget.mine.filter(has=widget.page.get_by_text("Waiting"))).to_have_count(3)
-    await expect(widget.status.first).to_contain_text("You are offline.")
+    await expect(widget.status.first).to_contain_text("The server cannot be reached.")
     assert [message["text"] for message in await visitor.unsent()] == ["one", "two", "three"]
 
     await visitor.find_api()
     await widget.has("Before", "Before", "one", "one", "two", "two", "three", "three")
-    await expect(widget.panel.get_by_text("You are offline.")).to_be_hidden()
+    await expect(widget.panel.get_by_text("The server cannot be reached.")).to_be_hidden()
     assert await said(server) == [["Before", "Before", "one", "one", "two", "two", "three", "three"]]
     await visitor.all_sent()
 
@@ -102,7 +102,7 @@ async def test_a_message_that_waits_can_be_taken_back_and_edited(serve: Serving,
     visitor, widget = await alice(server, visit)
     await visitor.lose_api()
     await widget.type("First try")
-    await expect(widget.status.first).to_contain_text("You are offline.")
+    await expect(widget.status.first).to_contain_text("The server cannot be reached.")
     await widget.type("Not so")
     # Not the last one: until it is written down, that is the first try, which may be on the server already.
     await widget.mine.filter(has_text="Not so").get_by_role("button", name="Edit").click()
@@ -207,7 +207,9 @@ async def test_a_killed_server_loses_nothing(demo: DemoServer, visit: Visiting) 
     await demo.kill()
     await widget.type("And the bread")
     await expect(widget.mine.last).to_have_attribute("data-delivery", "waiting")
-    await expect(widget.status.first).to_contain_text(re.compile("1 message waits"))
+    await expect(widget.status.first).to_contain_text(
+        re.compile(r"The server cannot be reached\. 1 message waits")
+    )
     await demo.start()
     whole = ("Remember the milk", "Remember the milk", "And the bread", "And the bread")
     await widget.has(*whole)

@@ -33,9 +33,11 @@ export interface SignInWays {
 
 export type Connection =
   | { readonly kind: "online" }
-  /** Nothing was heard from anywhere. Times are of `Date.now()`. */
+  /** The server was asked, and nothing was heard: this device has no network. Times are of `Date.now()`. */
   | { readonly kind: "offline"; readonly nextTryAt: number | null }
-  /** The network is there, the server or its database is not. */
+  /** Likewise, though this device says that it has one. What is broken on the way cannot be told from here. */
+  | { readonly kind: "unreachable"; readonly nextTryAt: number | null }
+  /** Something answers, but the server or its database is not ready. */
   | { readonly kind: "server-down"; readonly nextTryAt: number | null };
 
 /** Whether what is typed survives a reload: `full` and `unavailable` are said to the person. */

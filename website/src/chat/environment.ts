@@ -24,6 +24,8 @@ export interface Environment {
   readonly storage: Pick<Storage, "getItem" | "setItem" | "removeItem"> | null;
   /** Names that are gone when the browser is closed, for all tabs. */
   readonly cookies: { read(name: string): string | null; write(name: string, value: string): void } | null;
+  /** Whether this device says that it has a network: true proves nothing, and false not that a server is out of reach. */
+  readonly hasNetwork: () => boolean;
   /** Calls back when connection may have come or gone, or somebody looks at the page again. Returns what ends that. */
   readonly hints: (changed: () => void) => () => void;
 }
@@ -44,6 +46,7 @@ export function browser(): Environment {
     // Reading the property alone throws where a browser blocks storage.
     storage: attempt(() => globalThis.localStorage),
     cookies: "document" in globalThis ? documentCookies : null,
+    hasNetwork: () => globalThis.navigator?.onLine !== false,
     hints: onHints,
   };
 }

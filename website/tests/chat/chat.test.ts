@@ -389,7 +389,7 @@ describe("a message", () => {
     const other = await opened();
     server.reachable = false;
     tab.chat.retry();
-    await time.until("it is offline", () => tab.chat.getState().connection.kind === "offline");
+    await time.until("it is offline", () => tab.chat.getState().connection.kind === "unreachable");
     await tab.chat.send("Taken back");
     await tab.chat.send("Taken back elsewhere");
     await tab.chat.send("Meant");
@@ -409,7 +409,7 @@ describe("a message", () => {
     first.chat.newThread();
     await first.chat.send("First");
     await first.chat.send("Second");
-    await time.until("it is known", () => first.chat.getState().connection.kind === "offline");
+    await time.until("it is known", () => first.chat.getState().connection.kind === "unreachable");
     first.crash();
     const second = await opened();
     expect(shown(second.chat)).toEqual(["waiting: First", "waiting: Second"]);
@@ -618,7 +618,7 @@ describe("an answer", () => {
     server.reachable = false;
     await time.until("nobody answers", () => {
       tab.chat.retry();
-      return tab.chat.getState().connection.kind === "offline";
+      return tab.chat.getState().connection.kind === "unreachable";
     });
     await tab.chat.regenerate();
     await time.pass(2_000);
@@ -665,7 +665,7 @@ describe("an answer", () => {
     await time.until("it is answered", () => settled(tab)() && shown(tab.chat).length === 2);
     server.reachable = false;
     await tab.chat.regenerate();
-    await time.until("nobody answers", () => tab.chat.getState().connection.kind === "offline");
+    await time.until("nobody answers", () => tab.chat.getState().connection.kind === "unreachable");
     await tab.chat.stop();
     expect(tab.chat.getState().open.answering).toBe(false);
     expect(server.asked.filter((path) => path.endsWith("/stop"))).toEqual([]);
@@ -980,10 +980,15 @@ describe("conversations", () => {
 
 describe("the connection", () => {
   it("tells the network from the server, and is found again by itself", async () => {
-    const { chat } = await alice();
+    let hasNetwork = false;
+    const { chat } = await alice({ hasNetwork: () => hasNetwork });
+    // The browser may say what it likes while the server answers.
+    expect(chat.getState().connection.kind).toBe("online");
     server.reachable = false;
     await chat.send("Hello");
     await time.until("it is offline", () => chat.getState().connection.kind === "offline");
+    hasNetwork = true;
+    await time.until("it is the server's", () => chat.getState().connection.kind === "unreachable");
     server.reachable = true;
     server.ready = false;
     await time.until("the server is down", () => chat.getState().connection.kind === "server-down");

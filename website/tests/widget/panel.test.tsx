@@ -86,6 +86,8 @@ test("the banner tells a lost network from a lost server, and how many messages 
   const chat = fakeChat({ connection: { kind: "offline", nextTryAt: null }, waiting: 2 });
   drawPanel(chat);
   expect(screen.getByText(/You are offline/).parentElement?.textContent).toContain("2 messages wait.");
+  act(() => chat.set({ connection: { kind: "unreachable", nextTryAt: null } }));
+  expect(screen.getByText(/The server cannot be reached/)).toBeTruthy();
   act(() => chat.set({ connection: { kind: "server-down", nextTryAt: null } }));
   expect(screen.getByText(/The server does not answer/)).toBeTruthy();
   fireEvent.click(button("Try now"));

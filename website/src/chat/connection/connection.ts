@@ -7,7 +7,7 @@ const LONGEST_DELAY_MS = 15_000;
 
 /**
  * Whether the server can be reached, found out by asking it. What the browser says of the network is a
- * reason to ask, never an answer.
+ * reason to ask, and names what may be wrong when nobody answered; it is never an answer.
  */
 export class ServerConnection {
   state: ConnectionState = { kind: "online" };
@@ -64,10 +64,10 @@ export class ServerConnection {
   async #probe(): Promise<void> {
     this.#callOff();
     const health = await this.#ask("/healthz");
-    if (health === null) return this.#notNow("offline");
+    if (health === null) return this.#notHeard();
     // An answer without the server's own words is that of a proxy before it.
     const ready = health.ok ? await this.#ask("/readyz") : health;
-    if (ready === null) return this.#notNow("offline");
+    if (ready === null) return this.#notHeard();
     if (!ready.ok) return this.#notNow("server-down");
     this.#now({ kind: "online" });
   }
@@ -84,7 +84,11 @@ export class ServerConnection {
     }
   }
 
-  #notNow(kind: "offline" | "server-down"): void {
+  #notHeard(): void {
+    this.#notNow(this.env.hasNetwork() ? "unreachable" : "offline");
+  }
+
+  #notNow(kind: Exclude<ConnectionState["kind"], "online">): void {
     if (this.#closed) return;
     const delay = delayOf(this.#failures++, LONGEST_DELAY_MS, this.env.random());
     this.#callOff = this.env.after(delay, () => void this.probe());

@@ -13,6 +13,12 @@ export function ConnectionBanner(): ReactNode {
   return <div role="status">{connection.kind !== "online" && <Away connection={connection} />}</div>;
 }
 
+const AWAY = {
+  offline: "You are offline.",
+  unreachable: "The server cannot be reached.",
+  "server-down": "The server does not answer.",
+} as const;
+
 function Away({ connection }: { readonly connection: Exclude<Connection, { kind: "online" }> }): ReactNode {
   const chat = useChat();
   const waiting = useChatState((state) => state.waiting);
@@ -21,7 +27,7 @@ function Away({ connection }: { readonly connection: Exclude<Connection, { kind:
   return (
     <div className={styles.banner}>
       <p>
-        <strong>{kind === "offline" ? "You are offline." : "The server does not answer."}</strong>{" "}
+        <strong>{AWAY[kind]}</strong>{" "}
         {waiting === 0
           ? "What you send waits here."
           : `${waiting} ${waiting === 1 ? "message waits" : "messages wait"}.`}

@@ -133,6 +133,7 @@ export class Tab {
         read: (name) => cookies.get(name) ?? null,
         write: (name, value) => void cookies.set(name, value),
       },
+      hasNetwork: () => true,
       hints: () => () => {},
       ...own,
     });
