@@ -62,6 +62,12 @@ export class News {
     if (conversation !== null && itemId !== null) this.#itemHappened(kind, conversation, itemId);
   }
 
+  /** From now on the server tells of changes. What happened since the first look is asked for, once. */
+  began(): void {
+    this.parts.listing.loadSoon();
+    void this.parts.reader.catchUp(this.parts.desk.open);
+  }
+
   /** Nobody knows what happened: everything that is looked at is asked for anew. */
   missed(): void {
     this.parts.listing.loadSoon();

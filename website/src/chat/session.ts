@@ -84,7 +84,8 @@ export class Session {
       this.#tabs.tell({ kind: "change", change });
       this.#news.happened(change);
     };
-    this.#changes = new Changes(env, api, connection, this.#pauses, happened, () => this.#news.missed());
+    const [began, missed] = [() => this.#news.began(), () => this.#news.missed()];
+    this.#changes = new Changes(env, api, connection, this.#pauses, happened, began, missed);
     this.#lead = new Lead(env, `${name}:${owner}`);
     [this.outbox, this.listing, this.desk] = [outbox, listing, desk];
   }

@@ -969,6 +969,29 @@ describe("conversations", () => {
     expect(again.chat.getState().open.entries[1]).toMatchObject({ opinion: "positive" });
   });
 
+  it("have what happened elsewhere after the first look at them, before changes could be heard of", async () => {
+    const open = server.begin("demo-alice", "Open", ["Hello"]);
+    let hear = () => {};
+    const late = new Promise<void>((resolve) => {
+      hear = resolve;
+    });
+    const { chat } = await alice({
+      fetch: async (url: string, init: RequestInit) => {
+        if (url.startsWith("/chat/events")) await late;
+        return server.fetch(url, init, browser.cookies);
+      },
+    });
+    server.say(open.id, "demo-alice", "In between");
+    await time.pass(1_000);
+    const begun = server.begin("demo-alice", "Begun in between", ["Hello"]);
+    await time.pass(1_000);
+    expect(chat.getState().threads.rows.map(({ key }) => key)).toEqual([open.id]);
+    hear();
+    await time.pass(1_000);
+    expect(chat.getState().threads.rows.map(({ key }) => key)).toEqual([begun.id, open.id]);
+    expect(shown(chat).slice(-2)).toEqual(["sent: In between", "whole: In between"]);
+  });
+
   it("are polled while changes cannot be heard of", async () => {
     server.fault = ({ path }) => (path === "/chat/events" ? { status: 503 } : null);
     const { chat } = await alice();
@@ -982,6 +1005,8 @@ describe("the connection", () => {
   it("tells the network from the server, and is found again by itself", async () => {
     let hasNetwork = false;
     const { chat } = await alice({ hasNetwork: () => hasNetwork });
+    // Whatever is asked of the server shows that it is there: nothing is on its way.
+    await time.pass(1_000);
     // The browser may say what it likes while the server answers.
     expect(chat.getState().connection.kind).toBe("online");
     server.reachable = false;

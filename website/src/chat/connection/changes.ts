@@ -22,8 +22,9 @@ const SHORT_MS = 5_000;
 const BUFFERED_MS = 60_000;
 
 /**
- * Hears of changes by a stream that is opened anew whenever it ends. While it cannot be had, `missed` is
- * called every few seconds instead; and once it is back, unless the server sends what came in between.
+ * Hears of changes by a stream that is opened anew whenever it ends. `began` is called when it begins for the
+ * first time: something may have happened since the first look at what there is. While it cannot be had,
+ * `missed` is called every few seconds instead; and once it is back, unless the server sends what came in between.
  */
 export class Changes {
   #lastId: string | null = null;
@@ -37,6 +38,7 @@ export class Changes {
     private readonly connection: ServerConnection,
     private readonly pauses: Pauses,
     private readonly happened: (change: Change) => void,
+    private readonly began: () => void,
     private readonly missed: () => void,
   ) {}
 
@@ -70,7 +72,10 @@ export class Changes {
     // A proxy that holds back what it passes on would have a stream that never begins.
     const callOff = this.env.after(BEGIN_MS, () => begun || leave.abort());
     const alive = () => {
-      if (!begun && this.#begun && this.#lastId === null) this.missed();
+      if (!begun && this.#lastId === null) {
+        if (this.#begun) this.missed();
+        else this.began();
+      }
       begun = this.#begun = true;
     };
     try {

@@ -1,4 +1,4 @@
-import { Changes } from "../../chat/connection/changes";
+import { type Change, Changes } from "../../chat/connection/changes";
 import { ServerConnection } from "../../chat/connection/connection";
 import { browser, type Environment } from "../../chat/environment";
 import { Identity } from "../../chat/identity/identity";
@@ -32,14 +32,9 @@ export async function findOwnServer(base: string, env: Environment = browser()):
     latestThread: newest.data[0]?.id ?? null,
     follow: (changed) => {
       const end = new AbortController();
-      const changes = new Changes(
-        env,
-        api,
-        connection,
-        new Pauses(env),
-        (change) => changed(change.threadId),
-        () => changed(null),
-      );
+      const any = () => changed(null);
+      const some = (change: Change) => changed(change.threadId);
+      const changes = new Changes(env, api, connection, new Pauses(env), some, any, any);
       void changes.run(end.signal);
       return () => end.abort();
     },
