@@ -28,7 +28,8 @@ async def alice(server: House, visit: Visiting) -> tuple[Visit, Widget]:
 async def stop_time(widget: Widget) -> None:
     """Have nothing happen any more because time goes by, while the API is lost."""
     now = await widget.page.evaluate("Date.now()")
-    await widget.page.clock.pause_at(datetime.fromtimestamp(now / 1000, UTC) + timedelta(seconds=1))
+    # Time goes on until it is stopped, and is never stopped in the past.
+    await widget.page.clock.pause_at(datetime.fromtimestamp(now / 1000, UTC) + timedelta(seconds=20))
     # Time came to its stop by a leap, in which the chat may have asked again. This is asked behind it
     # and refused behind it: nothing is on its way any more that a server found again could answer.
     assert await widget.page.evaluate("fetch('/healthz').then(() => 'found', () => 'lost')") == "lost"
