@@ -38,7 +38,7 @@ async def test_stop_ends_the_answer_at_the_server_and_keeps_what_was_said(
     await expect(widget.button("Stop")).to_be_hidden()
     responder.go_on.set()
     await widget.type("Again")
-    await widget.has("Go", "Half", "Again", "Half done")
+    await widget.stored("Go", "Half", "Again", "Half done")
     (thread,) = await server.alice.threads()
     texts = await server.alice.texts(thread["id"])
     assert [text.strip() for text in texts] == ["Go", "Half", "Again", "Half done"]

@@ -39,7 +39,7 @@ async def test_a_welcome_asks_the_example_that_is_clicked(serve: Serving, visit:
     examples = widget.panel.get_by_role("list", name="Example questions").get_by_role("button")
     question = await examples.first.inner_text()
     await examples.first.click()
-    await widget.has(question, question)
+    await widget.stored(question, question)
     (thread,) = await server.alice.threads()
     assert await server.alice.texts(thread["id"]) == [question, question]
 

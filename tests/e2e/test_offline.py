@@ -56,7 +56,7 @@ async def test_messages_written_offline_survive_a_reload_and_are_sent_once_in_or
     assert [message["text"] for message in await visitor.unsent()] == ["one", "two", "three"]
 
     await visitor.find_api()
-    await widget.has("Before", "Before", "one", "one", "two", "two", "three", "three")
+    await widget.stored("Before", "Before", "one", "one", "two", "two", "three", "three")
     await expect(widget.panel.get_by_text("The server cannot be reached.")).to_be_hidden()
     assert await said(server) == [["Before", "Before", "one", "one", "two", "two", "three", "three"]]
     await visitor.all_sent()
@@ -71,7 +71,7 @@ async def test_messages_wait_while_the_whole_browser_is_offline(serve: Serving, 
     await widget.type("While away")
     await expect(widget.mine.last).to_have_attribute("data-delivery", "waiting")
     await visitor.context.set_offline(False)
-    await widget.has("Before", "Before", "While away", "While away")
+    await widget.stored("Before", "Before", "While away", "While away")
     assert await said(server) == [["Before", "Before", "While away", "While away"]]
 
 
@@ -88,7 +88,7 @@ async def test_a_conversation_can_be_begun_offline(serve: Serving, visit: Visiti
     await widget.page.reload()
     await expect(widget.mine).to_contain_text(["Begun offline", "And gone on"])
     await visitor.find_api()
-    await widget.has("Begun offline", "Begun offline", "And gone on", "And gone on")
+    await widget.stored("Begun offline", "Begun offline", "And gone on", "And gone on")
     await widget.show_list()
     await widget.listed("Begun offline", "Before")
     assert await said(server) == [
@@ -112,7 +112,7 @@ async def test_a_message_that_waits_can_be_taken_back_and_edited(serve: Serving,
     await widget.input.press("Enter")
     await expect(widget.mine).to_contain_text(["Before", "First try", "Like this"])
     await visitor.find_api()
-    await widget.has("Before", "Before", "First try", "First try", "Like this", "Like this")
+    await widget.stored("Before", "Before", "First try", "First try", "Like this", "Like this")
     assert await said(server) == [["Before", "Before", "First try", "First try", "Like this", "Like this"]]
 
 
@@ -143,7 +143,7 @@ async def test_a_message_whose_answer_got_lost_is_there_once(serve: Serving, vis
     async with asyncio.timeout(20):
         await through.wait()
     await visitor.all_sent()
-    await widget.has("Before", "Before", "Only once", "Only once")
+    await widget.stored("Before", "Before", "Only once", "Only once")
     assert len(keys) == 3
     assert len(set(keys)) == 1
     assert await said(server) == [["Before", "Before", "Only once", "Only once"]]
@@ -176,7 +176,7 @@ async def test_a_first_message_whose_answer_got_lost_begins_one_conversation_thr
     await widget.page.reload()
     await expect(widget.mine).to_contain_text(["A new one"])
     await visitor.find_api()
-    await widget.has("A new one", "A new one")
+    await widget.stored("A new one", "A new one")
     assert await said(server) == [["A new one", "A new one"], ["Before", "Before"]]
 
 
@@ -192,7 +192,7 @@ async def test_a_message_waits_while_the_database_is_away(
     await expect(widget.status.first).to_contain_text("The server does not answer.")
     await expect(widget.mine.last).to_have_attribute("data-delivery", "waiting")
     wire.refuse = False
-    await widget.has("Before", "Before", "Kept in the browser", "Kept in the browser")
+    await widget.stored("Before", "Before", "Kept in the browser", "Kept in the browser")
     assert await said(server) == [["Before", "Before", "Kept in the browser", "Kept in the browser"]]
 
 

@@ -46,7 +46,7 @@ async def test_what_waits_stays_with_its_user_through_signing_out(serve: Serving
     await widget.sign_out()
     await widget.button("Sign in").click()
     await widget.button("Continue as Alice").click()
-    await widget.has("Before", "Before", "Alice's secret", "Alice's secret")
+    await widget.stored("Before", "Before", "Alice's secret", "Alice's secret")
     await visitor.all_sent()
     (thread,) = await server.alice.threads()
     assert len(await server.alice.items(thread["id"])) == 4

@@ -46,6 +46,6 @@ async def test_one_chats_all_the_same(serve: Serving, visit: Visiting, script: s
     await expect(widget.panel.get_by_text(words)).to_be_visible()
     await expect(widget.mine.last).to_have_attribute("data-delivery", "waiting")
     await visitor.find_api()
-    await widget.has("Hello", "Hello", "Kept by this page alone", "Kept by this page alone")
+    await widget.stored("Hello", "Hello", "Kept by this page alone", "Kept by this page alone")
     (thread,) = await server.alice.threads()
     assert len(await server.alice.items(thread["id"])) == 4

@@ -28,7 +28,7 @@ async def test_two_tabs_show_the_same_and_send_once(serve: Serving, visit: Visit
     await visitor.find_api()
     whole += ["Waits", "Waits", "Waits, too", "Waits, too"]
     for tab in (first, second):
-        await tab.has(*whole)
+        await tab.stored(*whole)
     await visitor.all_sent()
     (thread,) = await server.alice.threads()
     assert await server.alice.texts(thread["id"]) == whole
@@ -48,7 +48,7 @@ async def test_when_the_tab_that_sends_is_closed_the_other_one_sends(serve: Serv
     await expect(second.mine).to_contain_text(["Before", "Typed in the first"])
     await first.page.close()
     await visitor.find_api()
-    await second.has("Before", "Before", "Typed in the first", "Typed in the first")
+    await second.stored("Before", "Before", "Typed in the first", "Typed in the first")
     (thread,) = await server.alice.threads()
     assert len(await server.alice.items(thread["id"])) == 4
 
@@ -105,7 +105,7 @@ async def test_a_device_that_was_away_catches_up(serve: Serving, visit: Visiting
     await server.alice.add(thread["id"], "From elsewhere")
     await away.find_api()
     whole = ["Before", "Before", "From elsewhere", "From elsewhere", "Typed while away", "Typed while away"]
-    await widget.has(*whole)
+    await widget.stored(*whole)
     assert await server.alice.texts(thread["id"]) == whole
 
 

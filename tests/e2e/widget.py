@@ -58,6 +58,11 @@ class Widget:
             [re.compile(f"^{re.escape(text)}{_BELOW}") for text in texts]
         )
 
+    async def stored(self, *texts: str) -> None:
+        """Wait until these are the messages, and no others, and the server has the last word of them, too."""
+        await self.has(*texts)
+        await expect(self.answers.last).to_have_attribute("data-state", "whole")
+
     async def show_list(self) -> None:
         """Show the conversations."""
         await self.button("Conversations").click()
