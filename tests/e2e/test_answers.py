@@ -1,6 +1,5 @@
 """Answers: as they come, cut off, stopped, asked for again, rated, copied, and what they may contain."""
 
-import asyncio
 import re
 from typing import Any
 
@@ -8,7 +7,7 @@ from chatkit.types import URLSource
 from playwright.async_api import Route, expect
 
 from tests.e2e.conftest import Serving, Visiting
-from tests.e2e.visits import Visit
+from tests.e2e.visits import Visit, patience
 from tests.e2e.widget import Widget
 from tests.support.responders import Paused, Says
 from tests.support.server import House
@@ -33,7 +32,7 @@ async def test_stop_ends_the_answer_at_the_server_and_keeps_what_was_said(
     await widget.type("Go")
     await widget.has("Go", "Half")
     await widget.button("Stop").click()
-    async with asyncio.timeout(20):
+    async with patience():
         await responder.stopped.wait()
     await expect(widget.button("Stop")).to_be_hidden()
     responder.go_on.set()
@@ -85,7 +84,7 @@ async def test_the_last_answer_is_asked_for_again(serve: Serving, visit: Visitin
     before = [item["id"] for item in await client.items(thread["id"])]
     await again.click()
     after = before
-    async with asyncio.timeout(20):
+    async with patience():
         while len(after) < 4 or after[3] == before[3]:
             after = [item["id"] for item in await client.items(thread["id"])]
     assert after[:3] == before[:3]

@@ -8,7 +8,7 @@ from playwright.async_api import Route, expect
 
 from tests.e2e.axe import barriers
 from tests.e2e.conftest import Serving, Visiting
-from tests.e2e.visits import Visit
+from tests.e2e.visits import Visit, patience
 from tests.e2e.widget import Widget
 from tests.support.responders import Paused
 from tests.support.server import House
@@ -48,7 +48,7 @@ async def test_try_now_asks_the_server_at_once(serve: Serving, visit: Visiting) 
     await visitor.find_api()
     asked = visitor.asked("/readyz")
     await widget.button("Try now").click()
-    async with asyncio.timeout(20):
+    async with patience():
         while visitor.asked("/readyz") == asked:
             await asyncio.sleep(0.02)
     await widget.page.clock.resume()
@@ -134,7 +134,7 @@ async def test_the_rest_of_an_answer_is_fetched_when_it_is_written(serve: Servin
     responder.go_on.set()
     client = server.alice
     (thread,) = await client.threads()
-    async with asyncio.timeout(20):
+    async with patience():
         while len(await client.items(thread["id"])) < 2:
             await asyncio.sleep(0.02)
     await widget.has("Go", "Half")

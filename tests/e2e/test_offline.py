@@ -10,7 +10,7 @@ from playwright.async_api import Route, expect
 from benchmarks.wire import Wire
 from tests.e2e.conftest import Serving, Visiting
 from tests.e2e.demo_server import DemoServer
-from tests.e2e.visits import Visit
+from tests.e2e.visits import Visit, patience
 from tests.e2e.widget import Widget
 from tests.support.server import House
 
@@ -140,7 +140,7 @@ async def test_a_message_whose_answer_got_lost_is_there_once(serve: Serving, vis
     await widget.type("Only once")
     await widget.has("Before", "Before", "Only once", "Only once")
     await expect(widget.mine.last).to_have_attribute("data-delivery", "sent")
-    async with asyncio.timeout(20):
+    async with patience():
         await through.wait()
     await visitor.all_sent()
     await widget.stored("Before", "Before", "Only once", "Only once")
@@ -170,7 +170,8 @@ async def test_a_first_message_whose_answer_got_lost_begins_one_conversation_thr
     await visitor.context.route("**/chatkit", lose)
     await widget.button("New chat").click()
     await widget.type("A new one")
-    await is_lost.wait()
+    async with patience():
+        await is_lost.wait()
     await expect(widget.mine.last).to_have_attribute("data-delivery", "waiting")
     await visitor.context.unroute("**/chatkit", lose)
     await widget.page.reload()

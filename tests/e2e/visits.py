@@ -10,7 +10,13 @@ from tests.e2e.widget import Widget
 
 # Of an API that is not there, no page is refused: a window can be loaded anew.
 _API = re.compile(r"^https?://[^/]+/(chatkit|chat/|healthz|readyz|api/auth/|demo/)")
-PATIENCE_MS = 20_000
+# The chat itself lets 15 seconds pass between two looks for a server that was away.
+PATIENCE_MS = 60_000
+
+
+def patience() -> asyncio.Timeout:
+    """Return what ends a wait for something that does not come."""
+    return asyncio.timeout(PATIENCE_MS / 1000)
 
 
 class Visit:
@@ -83,7 +89,7 @@ class Visit:
 
     async def all_sent(self) -> None:
         """Wait until the browser's storage has no message that is not sent."""
-        async with asyncio.timeout(PATIENCE_MS / 1000):
+        async with patience():
             while await self.unsent():
                 await asyncio.sleep(0.05)
 
