@@ -82,6 +82,8 @@ async def test_a_conversation_can_be_begun_offline(serve: Serving, visit: Visiti
     await widget.button("New chat").click()
     await widget.type("Begun offline")
     await widget.type("And gone on")
+    # What is drawn is written down.
+    await expect(widget.mine).to_contain_text(["Begun offline", "And gone on"])
     await widget.show_list()
     await expect(widget.rows.first).to_contain_text("Waiting")
     await widget.hide_list()
