@@ -120,6 +120,8 @@ async def test_all_of_it_works_by_keyboard_alone(serve: Serving, visit: Visiting
                 return
         pytest.fail(f"{name!r} cannot be reached by Tab")
 
+    # It comes when the page is brought to life.
+    await expect(widget.page.get_by_role("button", name="Open chat")).to_be_visible()
     await reach("Open chat")
     await expect(widget.input).to_be_focused()
     await expect(widget.panel.get_by_text("this history is not kept")).to_be_visible()
