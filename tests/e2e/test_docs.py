@@ -35,10 +35,11 @@ async def test_the_page_runs_its_own_script_and_none_that_got_into_it(
         "script.textContent = 'document.body.dataset.evil = 1'",
         "script.src = 'https://cdn.jsdelivr.net/npm/other@1/x.js'",
     ):
-        await page.evaluate(
-            f"() => {{ const script = document.createElement('script'); {evil};"
-            " document.body.append(script); }"
-        )
+        async with page.expect_console_message(lambda said: "Content Security Policy" in said.text):
+            await page.evaluate(
+                f"() => {{ const script = document.createElement('script'); {evil};"
+                " document.body.append(script); }"
+            )
     assert await page.evaluate("() => document.body.dataset.evil") is None
     assert len(errors) == 2
     assert all("Content Security Policy" in text for text in errors)
