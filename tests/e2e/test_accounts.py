@@ -137,6 +137,10 @@ async def test_nothing_is_sent_in_the_name_of_who_signed_in_elsewhere(
     await widget.show_sign_in()
     await sign_up(widget)
     await widget.say("Mine")
+    # From here on nothing is asked in the name of the first one before it is known that they are gone.
+    await visitor.lose_api()
+    await widget.type("In whose name?")
+    await expect(widget.mine.last).to_have_attribute("data-delivery", "waiting")
     request = visitor.context.request
     for path, data in (
         ("sign-out", {}),
@@ -151,7 +155,7 @@ async def test_nothing_is_sent_in_the_name_of_who_signed_in_elsewhere(
         assert answer.ok, await answer.text()
     # The first one's token has to be renewed now.
     await widget.page.clock.fast_forward("20:00")
-    await widget.type("In whose name?")
+    await visitor.find_api()
     await expect(widget.mine).to_have_count(0)
     assert "Mine" not in await widget.page.content()
     await widget.show_list()
