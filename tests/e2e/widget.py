@@ -40,11 +40,12 @@ class Widget:
         await self.input.press("Enter")
 
     async def say(self, text: str) -> None:
-        """Send a message and wait for the end of its answer, which says the same."""
+        """Send a message and wait until it is answered, and the server has ended that."""
         mine, answers = await self.mine.count(), await self.answers.count()
         await self.type(text)
         await expect(self.mine.nth(mine)).to_have_attribute("data-delivery", "sent")
         await expect(self.answers.nth(answers)).to_have_attribute("data-state", "whole")
+        await expect(self.button("Stop")).to_be_hidden()
 
     async def begin(self, text: str) -> None:
         """Begin a conversation with a message."""
@@ -62,6 +63,7 @@ class Widget:
         """Wait until these are the messages, and no others, and the server has the last word of them, too."""
         await self.has(*texts)
         await expect(self.answers.last).to_have_attribute("data-state", "whole")
+        await expect(self.button("Stop")).to_be_hidden()
 
     async def show_list(self) -> None:
         """Show the conversations."""
@@ -92,7 +94,8 @@ class Widget:
         """Be one of the demo's users."""
         await self.show_sign_in()
         await self.button(f"Continue as {name}").click()
-        await expect(self.status.filter(has_text=f"You are {name}")).to_be_visible()
+        # What says so goes away by itself: this is shown next, and stays.
+        await expect(self.input).to_be_visible()
 
     async def sign_out(self) -> None:
         """Be nobody again."""
