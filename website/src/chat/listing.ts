@@ -25,6 +25,7 @@ const SOON_MS = 60;
 export class Listing {
   readonly threads = new Threads();
   #running: Promise<void> | null = null;
+  #adding: Promise<void> | null = null;
   #callOff = () => {};
 
   constructor(private readonly parts: ListingParts) {}
@@ -70,10 +71,19 @@ export class Listing {
     await this.#running;
   }
 
-  async loadMore(): Promise<void> {
+  /** Asks for the next ones. Who asks twice gets one page. */
+  loadMore(): Promise<void> {
+    this.#adding ??= this.#add().finally(() => {
+      this.#adding = null;
+    });
+    return this.#adding;
+  }
+
+  async #add(): Promise<void> {
     const { threads } = this;
-    if (!threads.hasMore || threads.loading) return;
-    await this.#running;
+    // The first page may change where to go on from.
+    await this.#idle();
+    if (!threads.hasMore) return;
     await this.#listed(async () => threads.append(await this.parts.api.threads(ROWS, threads.after)));
   }
 

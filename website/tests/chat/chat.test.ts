@@ -905,6 +905,32 @@ describe("conversations", () => {
     expect(pages).toBeLessThan(10);
   });
 
+  it("are shown further down also when one asks for that while their list is asked for anew", async () => {
+    const titles = Array.from({ length: 45 }, (_, at) => `Thread ${at}`);
+    for (const title of titles) server.begin("demo-alice", title, ["Hello"]);
+    let arrive: (() => void) | null = null;
+    let isLate = false;
+    const { chat } = await alice({
+      fetch: async (url: string, init: RequestInit) => {
+        const response = await server.fetch(url, init, browser.cookies);
+        if (isLate && url.startsWith("/chat/threads?") && arrive === null)
+          await new Promise<void>((resolve) => {
+            arrive = resolve;
+          });
+        return response;
+      },
+    });
+    await time.pass(1_000);
+    isLate = true;
+    server.say(server.threads.at(-1)?.id ?? "", "demo-alice", "Again");
+    await time.until("it is asked for anew", () => arrive !== null);
+    const more = Promise.all([chat.loadMoreThreads(), chat.loadMoreThreads()]);
+    (arrive as (() => void) | null)?.();
+    await more;
+    expect(new Set(chat.getState().threads.rows.map(({ title }) => title))).toEqual(new Set(titles));
+    expect(chat.getState().threads.rows).toHaveLength(45);
+  });
+
   it("do not wait for ever for a page that stops in its middle", async () => {
     const begun = server.begin("demo-alice", "Long ago", ["Hello"]);
     let isStuck = false;
