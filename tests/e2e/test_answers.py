@@ -7,7 +7,7 @@ from chatkit.types import URLSource
 from playwright.async_api import Route, expect
 
 from tests.e2e.conftest import Serving, Visiting
-from tests.e2e.visits import Visit, patience
+from tests.e2e.visits import Visit, patience, stored
 from tests.e2e.widget import Widget
 from tests.support.responders import Paused, Says
 from tests.support.server import House
@@ -35,10 +35,12 @@ async def test_stop_ends_the_answer_at_the_server_and_keeps_what_was_said(
     async with patience():
         await responder.stopped.wait()
     await expect(widget.button("Stop")).to_be_hidden()
+    (thread,) = await server.alice.threads()
+    # The page does not wait for a server that is slow to stop: what was said by then is kept all the same.
+    await stored(server.alice, thread["id"], 2)
     responder.go_on.set()
     await widget.type("Again")
     await widget.stored("Go", "Half", "Again", "Half done")
-    (thread,) = await server.alice.threads()
     texts = await server.alice.texts(thread["id"])
     assert [text.strip() for text in texts] == ["Go", "Half", "Again", "Half done"]
 

@@ -8,7 +8,7 @@ from playwright.async_api import Route, expect
 
 from tests.e2e.axe import barriers
 from tests.e2e.conftest import Serving, Visiting
-from tests.e2e.visits import Visit, patience
+from tests.e2e.visits import Visit, patience, stored
 from tests.e2e.widget import Widget
 from tests.support.responders import Paused
 from tests.support.server import House
@@ -146,11 +146,8 @@ async def test_the_rest_of_an_answer_is_fetched_when_it_is_written(serve: Servin
     listened = visitor.asked("/chat/events")
     await cut_off(widget, server, visitor)
     responder.go_on.set()
-    client = server.alice
-    (thread,) = await client.threads()
-    async with patience():
-        while len(await client.items(thread["id"])) < 2:
-            await asyncio.sleep(0.02)
+    (thread,) = await server.alice.threads()
+    await stored(server.alice, thread["id"], 2)
     await widget.has("Go", "Half")
     assert visitor.asked("/chat/events") == listened
     await widget.button("Fetch the rest").click()

@@ -7,6 +7,7 @@ from typing import Any
 from playwright.async_api import BrowserContext, ConsoleMessage, Route, WebError
 
 from tests.e2e.widget import Widget
+from tests.support.server import Chat
 
 # Of an API that is not there, no page is refused: a window can be loaded anew.
 _API = re.compile(r"^https?://[^/]+/(chatkit|chat/|healthz|readyz|api/auth/|demo/)")
@@ -99,6 +100,13 @@ class Visit:
 
     def _note_error(self, error: WebError) -> None:
         self._errors.append(str(error.error))
+
+
+async def stored(client: Chat, thread_id: str, number: int) -> None:
+    """Wait until the server has so many items of a conversation."""
+    async with patience():
+        while len(await client.items(thread_id)) < number:
+            await asyncio.sleep(0.02)
 
 
 async def _fail(route: Route) -> None:
