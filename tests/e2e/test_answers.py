@@ -256,7 +256,7 @@ async def test_items_without_a_picture_are_named_and_break_nothing(serve: Servin
     await expect(widget.panel.get_by_role("article", name="Workflow")).to_be_visible()
     await expect(widget.messages.filter(has_text="open_map")).to_be_visible()
     await expect(widget.messages.filter(has_text="Hello")).to_have_count(2)
-    # One that is on its way is not let go of in the middle.
-    await widget.page.unroute_all(behavior="wait")
     await widget.type("Goes on")
     await expect(widget.messages.filter(has_text="Goes on")).to_have_count(2)
+    # What is still on its way, and would be let go of in its middle, is nobody's failure.
+    await widget.page.unroute_all(behavior="ignoreErrors")
