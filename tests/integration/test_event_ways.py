@@ -149,7 +149,8 @@ async def test_polling_is_one_statement_for_everybody(
             monkeypatch.setattr(Database, "_run", noting)
             await opened.alice.create()
             await again.next()
-        assert {tuple(owners) for owners in asked} == {("demo-alice", "demo-bob")}
+            # Before they leave, one after the other.
+            assert {tuple(owners) for owners in asked} == {("demo-alice", "demo-bob")}
 
 
 @pytest.mark.usefixtures("often")
