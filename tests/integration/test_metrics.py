@@ -75,7 +75,7 @@ async def test_answers_that_fail_are_told_from_those_that_do_not(database_url: s
 
 
 async def test_devices_that_listen_and_requests_that_are_too_many(database_url: str) -> None:
-    async with house(database_url, chat_rate_limit="3/minute") as opened:
+    async with house(database_url, chat_rate_limit="3/day") as opened:
         async with opened.alice.http.stream("GET", "/chat/events") as stream:
             assert stream.status_code == 200
             assert (await look(opened)).sum("chatkit_sync_listeners") == 1
