@@ -17,6 +17,24 @@ from tests.support.processes import begun
 
 KILLS = 15
 THREADS, ITEMS = 60, 25
+# However late a kill comes, what it ends has not finished.
+HOLD = """
+    CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$;
+    CREATE TRIGGER hold BEFORE UPDATE ON chat_data_moves
+        FOR EACH ROW WHEN (NEW.finished_at IS NOT NULL) EXECUTE FUNCTION hold();
+    SELECT pg_advisory_lock(1);
+"""
+LET_GO = "DROP TRIGGER hold ON chat_data_moves; SELECT pg_advisory_unlock(1)"
+# The server does not see that their client is dead while they wait.
+END_HELD = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event = 'advisory'"
+)
+OTHERS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
 
 
 def store() -> dict[str, Any]:
@@ -89,6 +107,15 @@ async def killed(path: Path, url: str, connection: "asyncpg.Connection[Any]", wa
         if process.returncode is None:
             process.send_signal(signal.SIGKILL)
         await process.wait()
+        await connection.execute(END_HELD)
+
+
+async def until_alone(connection: "asyncpg.Connection[Any]") -> None:
+    """Return when nothing goes on in the database that a dead import began."""
+    async with asyncio.timeout(60):
+        while await connection.fetchval(OTHERS):
+            await connection.execute(END_HELD)
+            await asyncio.sleep(0.01)
 
 
 async def test_kill_9_at_any_moment_loses_and_doubles_nothing(database_url: str, tmp_path: Path) -> None:
@@ -96,6 +123,7 @@ async def test_kill_9_at_any_moment_loses_and_doubles_nothing(database_url: str,
     content = store()
     path.write_text(json.dumps(content))
     connection = await asyncpg.connect(database_url)
+    await connection.execute(HOLD)
     units = THREADS * (ITEMS + 1)
     # Some before the first batch, some in the middle, the last while it verifies.
     moments = sorted([0, 0, 0, units, *(secrets.randbelow(units) for _ in range(KILLS - 4))])
@@ -105,7 +133,9 @@ async def test_kill_9_at_any_moment_loses_and_doubles_nothing(database_url: str,
         reached.append(await position(connection))
     assert reached == sorted(reached)
     assert reached[-1] == units
+    await until_alone(connection)
     assert await connection.fetchval("SELECT finished_at FROM chat_data_moves") is None
+    await connection.execute(LET_GO)
 
     last = await importing(path, database_url)
     assert await last.wait() == DONE
