@@ -158,6 +158,11 @@ async def test_a_redis_that_answers_nothing_holds_up_no_write_and_no_stop(
             assert live.bus._queue.qsize() <= 5
             assert live.bus._missed or live.bus._publishing is not None
         async with device(opened.alice) as listening:
+            # Until then what happens may be part of one resync.
+            async with asyncio.timeout(20):
+                await live.bus._queue.join()
+                while live.bus.is_behind:
+                    await asyncio.sleep(0.005)
             await store.delete_thread("thr_0", ALICE)
             await listening.until("thread.deleted")
     async with house(database_url, redis_url=redis.url) as opened:
