@@ -1,6 +1,7 @@
 """Files, and a server that is killed while it takes them."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -20,10 +21,11 @@ async def test_kill_9_during_uploads_loses_nothing_that_was_answered_and_leaves_
 ) -> None:
     files = tmp_path / "files"
     done: list[str] = []
+    killed = asyncio.Event()
     serving = running(
         "serve", DATABASE_URL=database_url, CHAT_ANONYMOUS="persist", CHAT_FILES_URL=f"file:{files}"
     )
-    async with serving as (process, url), httpx.AsyncClient(base_url=url) as http:
+    async with serving as (process, url), httpx.AsyncClient(base_url=url, timeout=120) as http:
         visitor = Chat(http)
         kept = (await http.post("/chat/attachments", files={"file": ("kept.png", png())})).json()
         await visitor.stream("threads.create", input=user_input(attachments=[kept["id"]]))
@@ -34,8 +36,20 @@ async def test_kill_9_during_uploads_loses_nothing_that_was_answered_and_leaves_
             done.append(response.json()["id"])
             if len(done) == answered:
                 process.kill()
+                killed.set()
 
-        await asyncio.gather(*(upload(number) for number in range(UPLOADS)), return_exceptions=True)
+        async def never_whole() -> AsyncIterator[bytes]:
+            """Begin a file that is still on its way at that moment, however quick the server is."""
+            yield b'--part\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n' + png()
+            await killed.wait()
+            yield bytes(2_000_000)
+
+        form = {"Content-Type": "multipart/form-data; boundary=part"}
+        await asyncio.gather(
+            http.post("/chat/attachments", content=never_whole(), headers=form),
+            *(upload(number) for number in range(1, UPLOADS)),
+            return_exceptions=True,
+        )
         await process.wait()
         cookies = http.cookies
     assert answered <= len(done) < UPLOADS
