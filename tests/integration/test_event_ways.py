@@ -144,13 +144,18 @@ async def test_polling_is_one_statement_for_everybody(
             asked.append(sorted(arguments[0]))
         return await run(self, statement, arguments)
 
-    async with pgbouncer("new", tmp_path, database_url) as pooler, house(pooler.url) as opened:
-        async with device(opened.alice), device(opened.alice) as again, device(opened.bob):
-            monkeypatch.setattr(Database, "_run", noting)
-            await opened.alice.create()
-            await again.next()
-            # Before they leave, one after the other.
-            assert {tuple(owners) for owners in asked} == {("demo-alice", "demo-bob")}
+    async with (
+        pgbouncer("new", tmp_path, database_url) as pooler,
+        house(pooler.url) as opened,
+        device(opened.alice),
+        device(opened.alice) as again,
+        device(opened.bob),
+    ):
+        monkeypatch.setattr(Database, "_run", noting)
+        await opened.alice.create()
+        await again.next()
+        # Before they leave, one after the other.
+        assert {tuple(owners) for owners in asked} == {("demo-alice", "demo-bob")}
 
 
 @pytest.mark.usefixtures("often")
