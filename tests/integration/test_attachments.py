@@ -720,6 +720,8 @@ async def test_bytes_whose_attachment_was_not_completed_go(
 async def test_what_a_dead_process_had_to_remove_the_next_one_removes(
     database_url: str, tmp_path: Path, database: Looking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Not by itself a second after each deletion: the test says when.
+    monkeypatch.setattr("app.files.sweep._GATHER_SECONDS", 3600.0)
     async with files_house(database_url, tmp_path) as opened:
         alice = opened.alice
         finder = opened.app.state.services.sweeper._finder
@@ -728,7 +730,6 @@ async def test_what_a_dead_process_had_to_remove_the_next_one_removes(
             raise StoreUnavailable("Gone.")
 
         # Dies behind the delete of the row, and behind the delete of the bytes.
-        monkeypatch.setattr(opened.app.state.services.sweeper, "kick", lambda: None)
         monkeypatch.setattr(finder, "forget", dies)
         for _ in range(2):
             attachment = await sent(alice)
