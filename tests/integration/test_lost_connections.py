@@ -24,7 +24,7 @@ from tests.contract.talk import all_items, answer, begin, message, thread
 from tests.support.owners import Owner
 from tests.support.postgres import named
 from tests.support.responders import Paused
-from tests.support.server import house
+from tests.support.server import house, impatient
 
 
 async def kill_connections(url: str) -> int:
@@ -33,7 +33,8 @@ async def kill_connections(url: str) -> int:
     try:
         return int(
             await connection.fetchval(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1",
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE datname = $1 AND backend_type = 'client backend'",
                 url.rsplit("/", 1)[1],
             )
         )
@@ -115,12 +116,13 @@ async def own_server(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
 
 
 async def test_a_database_that_is_down_too_long_is_503_in_words(own_server: EmbeddedPostgres) -> None:
-    async with house(own_server.url, chat_database_retry_seconds=0.3) as opened:
+    async with house(own_server.url) as opened:
         alice = opened.alice
         thread_id = await alice.create("Hello")
         await asyncio.to_thread(own_server.stop)
         for request in (alice.post("threads.list"), alice.post("threads.get_by_id", thread_id=thread_id)):
-            refused = await request
+            with impatient(opened):
+                refused = await request
             assert refused.status_code == 503
             assert refused.headers["retry-after"]
             assert "cannot be reached" in refused.json()["error"]["message"]
@@ -132,7 +134,7 @@ async def test_an_outage_during_an_answer_ends_in_an_error_that_can_be_retried(
     own_server: EmbeddedPostgres,
 ) -> None:
     responder = Paused()
-    async with house(own_server.url, responder, chat_database_retry_seconds=0.3) as opened:
+    async with house(own_server.url, responder) as opened:
         alice = opened.alice
         asking = asyncio.create_task(
             alice.stream(
@@ -146,8 +148,9 @@ async def test_an_outage_during_an_answer_ends_in_an_error_that_can_be_retried(
         )
         await responder.waiting.wait()
         await asyncio.to_thread(own_server.stop)
-        responder.go_on.set()
-        events = await asking
+        with impatient(opened):
+            responder.go_on.set()
+            events = await asking
         assert (events[-1]["type"], events[-1]["allow_retry"]) == ("error", True)
         assert "cannot be reached" in events[-1]["message"]
 

@@ -4,7 +4,7 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg
 import httpx
@@ -16,10 +16,11 @@ from app.database import create_engine
 from app.stores import NeonChatKitStore
 from benchmarks.wire import Wire
 from tests.contract.talk import all_items, begin, message
+from tests.support.keyed import until
 from tests.support.owners import Owner
 from tests.support.postgres import named
 from tests.support.responders import Paused
-from tests.support.server import House, house, user_input
+from tests.support.server import House, house, impatient, user_input
 
 ResultT = TypeVar("ResultT")
 # Long enough for several attempts of a statement, which begin 50 ms apart.
@@ -128,17 +129,17 @@ async def test_a_proxy_that_cannot_wake_the_compute_yet(database_url: str, serve
 async def test_a_proxy_that_never_wakes_the_compute_is_503_in_our_words(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings: dict[str, Any] = {"chat_database_retry_seconds": 0.3}
     async with (
         turning_away("Your account has used up its compute time") as nowhere,
         Wire(database_url) as wire,
-        house(wire.url, **settings) as opened,
+        house(wire.url) as opened,
     ):
         alice = opened.alice
         await alice.create("Hello")
         wire.lead_to(nowhere)
         wire.cut()
-        response = await alice.http.get("/chat/threads")
+        with impatient(opened):
+            response = await alice.http.get("/chat/threads")
         assert response.status_code == 503
         assert int(response.headers["retry-after"]) > 0
         assert "cannot be reached" in response.json()["error"]["message"]
@@ -215,8 +216,9 @@ async def test_a_database_with_fewer_connections_than_the_pool(database_url: str
     await begin(store, owner)
     await asyncio.gather(*(store.add_thread_item("thr_1", message(f"msg_{n}"), owner) for n in range(50)))
     assert len(await all_items(store, owner)) == 50
-    # Others took what there is, and give it back.
+    # Others took what there is, once the server has seen that it is free, and give it back.
     await engine.dispose()
+    await until(lambda: admin.fetchval("SELECT count(*) = 0 FROM pg_stat_activity WHERE usename = $1", role))
     others = [await asyncpg.connect(url) for _ in range(2)]
 
     async def give_back() -> None:
@@ -230,16 +232,17 @@ async def test_a_database_with_fewer_connections_than_the_pool(database_url: str
 
 
 async def test_an_outage_past_the_time_allowed_is_told_and_over_when_it_is_over(database_url: str) -> None:
-    settings: dict[str, Any] = {"chat_database_retry_seconds": 0.5}
-    async with Wire(database_url) as wire, house(wire.url, **settings) as opened:
+    async with Wire(database_url) as wire, house(wire.url) as opened:
         alice = opened.alice
         thread_id = await alice.create("Hello")
         back = refused(wire)
-        for response in (
-            await alice.http.get("/chat/threads"),
-            await alice.post("threads.list"),
-            await alice.post("threads.add_user_message", thread_id=thread_id, input=user_input("Lost?")),
-        ):
+        with impatient(opened):
+            responses = [
+                await alice.http.get("/chat/threads"),
+                await alice.post("threads.list"),
+                await alice.post("threads.add_user_message", thread_id=thread_id, input=user_input("Lost?")),
+            ]
+        for response in responses:
             assert response.status_code == 503
             assert int(response.headers["retry-after"]) > 0
             assert response.json()["error"]["code"] == "unavailable"

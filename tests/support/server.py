@@ -3,13 +3,14 @@
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from fastapi import FastAPI
 
 from app.chat.responder import Responder
@@ -183,6 +184,17 @@ class House:
         """Hang up."""
         for client in self._clients:
             await client.aclose()
+
+
+@contextmanager
+def impatient(opened: House, seconds: float = 0.3) -> Iterator[None]:
+    """Have a server give up soon on a database that is away.
+
+    Only meanwhile: one that is there has the time to answer that a busy machine needs.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opened.app.state.services.accounts_store._database, "_retry_seconds", seconds)
+        yield
 
 
 @asynccontextmanager
