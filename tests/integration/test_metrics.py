@@ -199,7 +199,7 @@ async def test_a_client_that_leaves_before_the_answer_is_logged_as_that(
         wire.refuse = True
         wire.cut()
         with pytest.raises(httpx.ReadTimeout):
-            await opened.alice.http.get("/chat/threads", timeout=0.2)
+            await opened.alice.http.get("/chat/threads", timeout=httpx.Timeout(20, read=0.2))
         wire.refuse = False
     (line,) = [line for line in lines_of(capsys.readouterr().err) if line["message"] == "request"]
     assert line["route"] == "/chat/threads"
