@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +15,8 @@ import httpx
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
+# Made once: for each client anew it holds up the event loop for longer than a request takes.
+TLS = ssl.create_default_context()
 COMMAND = (sys.executable, "-m", "app.cli")
 
 
@@ -75,7 +78,7 @@ async def until_ready(url: str, process: asyncio.subprocess.Process) -> None:
 async def is_ready(url: str) -> bool:
     """Ask once, on a connection of its own."""
     try:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(verify=TLS) as http:
             return (await http.get(f"{url}/readyz")).is_success
     except httpx.TransportError:
         return False

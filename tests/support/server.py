@@ -18,6 +18,7 @@ from app.identity.demo import DemoSignIn
 from app.main import create_app
 from app.serving import server_for
 from app.settings import Settings
+from tests.support.processes import TLS
 
 Events = list[dict[str, Any]]
 
@@ -162,7 +163,7 @@ class House:
 
     def client(self, headers: dict[str, str] | None = None) -> Chat:
         """Return somebody with these headers and cookies of their own."""
-        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20)
+        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, verify=TLS)
         self._clients.append(client)
         return Chat(client)
 
