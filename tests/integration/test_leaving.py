@@ -100,7 +100,7 @@ async def test_workers_do_not_outlive_their_parent(database_url: str) -> None:
 
 async def two_workers(parent: int, url: str) -> list[int]:
     """Return the workers when both serve."""
-    async with asyncio.timeout(60), httpx.AsyncClient() as http:
+    async with asyncio.timeout(60), httpx.AsyncClient(timeout=60) as http:
         while True:
             found = children(parent)
             text = (await http.get(f"{url}/metrics", headers={"Connection": "close"})).text
@@ -118,7 +118,8 @@ class Replica:
             "DATABASE_URL": database_url,
             "CHAT_ANONYMOUS": "persist",
             "CHAT_ECHO_WORD_SECONDS": "0.02",
-            "CHAT_SHUTDOWN_DELAY_SECONDS": "1",
+            # Many times as long as the balancer takes to notice.
+            "CHAT_SHUTDOWN_DELAY_SECONDS": "2",
         }
         self._port = free_port()
         self._running = AsyncExitStack()
