@@ -38,6 +38,16 @@ print(server.url, flush=True)
 sys.stdin.read()
 server.stop()
 """
+# An owner that gets no further than a half-made database, however late it is killed.
+NEVER_READY = """
+import time
+from app.database.embedded import EmbeddedPostgres
+run = EmbeddedPostgres._run
+def run_and_stay(*arguments, **more):
+    run(*arguments, **more)
+    time.sleep(600)
+EmbeddedPostgres._run = run_and_stay
+"""
 KEEP = "CREATE TABLE kept AS SELECT 'kept' AS word"
 KEPT = "SELECT word FROM kept"
 
@@ -113,11 +123,11 @@ def owner(
     *,
     environment: Mapping[str, str] | None = None,
     user: int = 0,
-    wait: bool = True,
+    never_ready: bool = False,
 ) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """Another process that owns a server, and the server's URL."""
     with subprocess.Popen(  # noqa: S603 - our own script
-        [sys.executable, "-c", OWNER, str(directory), str(user)],
+        [sys.executable, "-c", NEVER_READY * never_ready + OWNER, str(directory), str(user)],
         cwd=PROJECT,
         env={**os.environ, **(environment or {})},
         stdin=subprocess.PIPE,
@@ -126,7 +136,7 @@ def owner(
     ) as process:
         try:
             assert process.stdout
-            yield process, process.stdout.readline().strip() if wait else ""
+            yield process, "" if never_ready else process.stdout.readline().strip()
         finally:
             process.kill()
 
@@ -326,7 +336,7 @@ def test_stale_pid_file_never_harms_the_process_with_its_number(
 
 
 def test_interrupted_first_start_is_made_again(directory: Path) -> None:
-    with owner(directory, wait=False) as (process, _):
+    with owner(directory, never_ready=True) as (process, _):
         eventually(lambda: any(directory.glob("postgres/new-*/data/base")))
         kill(process)
     assert not data_of(directory).exists()
