@@ -21,7 +21,7 @@ _CONVERSATIONS = 2
 """Of each user at once."""
 _DRAIN_SECONDS = 40.0
 _QUIET_SECONDS = 1.5 * LEASE_SECONDS
-_BESIDE_SECONDS = 120.0
+_BESIDE_SECONDS = 200.0
 """For all that is not faults: start, healing, draining, reading."""
 
 
