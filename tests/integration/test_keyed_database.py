@@ -183,6 +183,8 @@ async def test_renewals_wait_for_nobody(database_url: str) -> None:
         answering = [asyncio.create_task(send(chat, "key", "Hello")) for chat in (opened.alice, opened.bob)]
         other = await asyncpg.connect(database_url)
         await until(lambda: other.fetchval("SELECT count(*) > 1 FROM chat_keyed_requests WHERE has_input"))
+        # Only when the test says so, and not before the lock.
+        await leases_of(opened).stop()
         await expire(database_url)
         async with other.transaction():
             await other.execute("SELECT 1 FROM chat_keyed_requests WHERE user_id = 'demo-bob' FOR UPDATE")
