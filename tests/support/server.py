@@ -209,6 +209,8 @@ async def house(
             "chat_responder": "echo",
             "chat_files_url": f"file:{folder}",
             "chat_index": f"{folder}/none",
+            # How slow the machine is, is nothing to warn of.
+            "chat_slow_call_seconds": 60,
             **settings,
         }
         app = create_app(
