@@ -17,6 +17,8 @@ class Plan:
     pause: float = 6.0
     """Seconds between the leaving of the last user and the look at what they left behind; the server keeps a
     connection for five."""
+    patience: float = 60.0
+    """Seconds for which that look is repeated while something is left: what is a leak stays."""
     words: int = 12
     word_seconds: float = 0.0
     """How long the server waits before each word of an answer, as a model would."""

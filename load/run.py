@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from load.crowd import Outcome
 from load.machine import machine
 from load.plan import Place, Plan
 from load.verdict import Level, kept_up, levels
-from load.watching import Sample, watcher
+from load.watching import Sample, Watcher, watcher
 from load.world import World, let_everybody_in, world
 
 _MOST_COMPLAINTS = 20
@@ -69,31 +70,36 @@ async def run(plan: Plan, folder: Path) -> Ran:
             outcome = await _users(plan, place)
         postgres_seconds = await clock.stop()
         await asyncio.sleep(plan.pause)
-        judged = _Judged(plan, outcome, before, watch.samples, await watch.look())
+        judged = await _judged(plan, outcome, before, watch)
         complaints = await look(opened.database_url, place, (warm, outcome), plan.checked_users)
         return Ran(
             plan,
             outcome,
             await machine(opened.database_url),
-            judged.during,
-            judged.levels,
+            _during(outcome, watch),
+            judged,
             postgres_seconds / (plan.ramp + plan.seconds),
             wrong=[
                 *_errors(warm),
                 *_errors(outcome),
                 *map(str, complaints[:_MOST_COMPLAINTS]),
-                *(f"leak: {level.complaint}" for level in judged.levels if level.complaint),
+                *(f"leak: {level.complaint}" for level in judged if level.complaint),
                 *_of_the_server(opened),
             ],
         )
 
 
-class _Judged:
-    def __init__(
-        self, plan: Plan, outcome: Outcome, before: Sample, samples: list[Sample], after: Sample
-    ) -> None:
-        self.during = [sample for sample in samples if outcome.began <= sample.at <= outcome.ended]
-        self.levels = levels(plan, outcome.figures, before, self.during, after)
+async def _judged(plan: Plan, outcome: Outcome, before: Sample, watch: Watcher) -> list[Level]:
+    deadline = time.monotonic() + plan.patience
+    while True:
+        judged = levels(plan, outcome.figures, before, _during(outcome, watch), await watch.look())
+        if not any(level.is_left for level in judged) or time.monotonic() > deadline:
+            return judged
+        await asyncio.sleep(1.0)
+
+
+def _during(outcome: Outcome, watch: Watcher) -> list[Sample]:
+    return [sample for sample in watch.samples if outcome.began <= sample.at <= outcome.ended]
 
 
 def _names(kind: str, users: int) -> list[str]:

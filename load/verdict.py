@@ -70,9 +70,15 @@ class Level:
         """Why it leaks; None if it does not."""
         if self.growth is not None and self.growth > self.may_grow:
             return f"{self.name} grew by {self.growth:,.0f} under load; {self.may_grow:,.0f} may be chance"
-        if (left := self.after - self.before) > self.may_stay:
+        if self.is_left:
+            left = self.after - self.before
             return f"{self.name}: {left:,.0f} are left when all have gone; {self.may_stay:,.0f} may be"
         return None
+
+    @property
+    def is_left(self) -> bool:
+        """Whether more of it is left than may be."""
+        return self.after - self.before > self.may_stay
 
 
 def trend(points: Points) -> float:

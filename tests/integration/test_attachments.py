@@ -793,7 +793,7 @@ async def test_a_file_whose_message_was_added_to_a_conversation_on_its_way_out_g
     # Nothing of it can be seen yet; neither the message nor its file is one that lost the other.
     assert await opened.swept() == 0
     deleting = asyncio.create_task(alice.ask("threads.delete", thread_id=thread_id))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await asyncio.sleep(0.01)
     assert await opened.swept() == 0

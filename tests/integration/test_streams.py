@@ -41,7 +41,7 @@ async def stored(opened: House, thread_id: str) -> list[Any]:
 
 
 async def all_turns_ended(opened: House) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(opened.app.state.services.turns):
             await asyncio.sleep(0.005)
 
@@ -81,7 +81,7 @@ async def test_no_connection_is_held_while_an_answer_is_being_made(database_url:
     responder = Paused()
     async with house(database_url, responder, chat_pool_max_size=1, chat_pool_min_size=1) as opened:
         asking = [asyncio.create_task(opened.alice.create(f"Question {number}")) for number in range(10)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(await opened.alice.threads()) < 10:
                 await asyncio.sleep(0.005)
         responder.go_on.set()

@@ -80,7 +80,7 @@ class QdrantServer:
         config = uvicorn.Config(self, host="127.0.0.1", port=port, log_config=None, lifespan="off")
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not server.started:
                 await asyncio.sleep(0.005)
         try:

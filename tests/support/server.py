@@ -28,7 +28,7 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
     """Serve an application on a free port and yield its address."""
     server = server_for(app, host="127.0.0.1", port=0, delay=0, patience=0.2, log_level="warning")
     running = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not server.started:
             await asyncio.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
@@ -163,7 +163,7 @@ class House:
 
     def client(self, headers: dict[str, str] | None = None) -> Chat:
         """Return somebody with these headers and cookies of their own."""
-        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, verify=TLS)
+        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=60, verify=TLS)
         self._clients.append(client)
         return Chat(client)
 
