@@ -84,7 +84,14 @@ export class Session {
       this.#tabs.tell({ kind: "change", change });
       this.#news.happened(change);
     };
-    const [began, missed] = [() => this.#news.began(), () => this.#news.missed()];
+    const began = () => {
+      this.#tabs.tell({ kind: "began" });
+      this.#news.began();
+    };
+    const missed = () => {
+      this.#tabs.tell({ kind: "missed" });
+      this.#news.missed();
+    };
     this.#changes = new Changes(env, api, connection, this.#pauses, happened, began, missed);
     this.#lead = new Lead(env, `${name}:${owner}`);
     [this.outbox, this.listing, this.desk] = [outbox, listing, desk];
@@ -204,6 +211,12 @@ export class Session {
       case "change":
         this.#changes.heard(message.change);
         this.#news.happened(message.change);
+        break;
+      case "began":
+        this.#news.began();
+        break;
+      case "missed":
+        this.#news.missed();
         break;
       case "confirmed":
         this.#news.confirmed(message.confirmation);

@@ -10,7 +10,9 @@ export type TabMessage =
   | { readonly kind: "confirmed"; readonly confirmation: Confirmation }
   | { readonly kind: "answering"; readonly thread: string }
   | { readonly kind: "unfulfilled"; readonly thread: string; readonly problem: Problem }
-  | { readonly kind: "change"; readonly change: Change };
+  | { readonly kind: "change"; readonly change: Change }
+  /** The tab that hears of changes for all has just begun to, or cannot tell what happened. */
+  | { readonly kind: "began" | "missed" };
 
 /** The other tabs of this browser that have the same name; nobody where browsers have no channels. */
 export class Tabs<Message> {

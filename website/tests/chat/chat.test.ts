@@ -1007,6 +1007,7 @@ describe("conversations", () => {
         return server.fetch(url, init, browser.cookies);
       },
     });
+    const behind = await opened();
     server.say(open.id, "demo-alice", "In between");
     await time.pass(1_000);
     const begun = server.begin("demo-alice", "Begun in between", ["Hello"]);
@@ -1016,14 +1017,19 @@ describe("conversations", () => {
     await time.pass(1_000);
     expect(chat.getState().threads.rows.map(({ key }) => key)).toEqual([begun.id, open.id]);
     expect(shown(chat).slice(-2)).toEqual(["sent: In between", "whole: In between"]);
+    expect(shown(behind.chat)).toEqual(shown(chat));
   });
 
-  it("are polled while changes cannot be heard of", async () => {
+  it("are polled while changes cannot be heard of, and by one tab for all", async () => {
     server.fault = ({ path }) => (path === "/chat/events" ? { status: 503 } : null);
-    const { chat } = await alice();
+    const tabs = [await alice(), await opened()];
     const thread = server.begin("demo-alice", "Elsewhere", ["Hello"]);
     await time.pass(6_000);
-    expect(chat.getState().threads.rows.map(({ key }) => key)).toEqual([thread.id]);
+    for (const { chat } of tabs)
+      expect(chat.getState().threads.rows.map(({ key }) => key)).toEqual([thread.id]);
+    server.asked.length = 0;
+    await time.pass(20_000);
+    expect(server.asked.filter((path) => path === "/chat/events").length).toBeLessThan(6);
   });
 });
 
