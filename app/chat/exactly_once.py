@@ -111,24 +111,32 @@ class ExactlyOnce:
         Raises KeyReused, Busy (another process is still answering), and what refuses the request.
         """
         async for _ in self._looks():
-            running = self._turns.answering(asker.owner, key.request_id)
-            is_repeated = running is not None
-            if running is None:
-                running = self._turns.start(self._turn(request, key, asker))
-            elif running.keyed is not None and running.keyed.attempt.fingerprint != key.fingerprint:
-                raise KeyReused
-            try:
-                await running.begun()
-            except AlreadyAsked as known:
-                standing = _checked(known.standing, key)
-                if standing.outcome is not None:
-                    answer = await _stored(standing, asker, request)
-                    if answer is not None:
-                        return answer
-                    await asker.server.store.reopen(standing.id, asker.context)
-            else:
-                return Answer(running.read(), is_repeated)
+            answer = await self._look(request, key, asker)
+            if answer is not None:
+                return answer
         raise Busy("The answer to this message is still being written. Please try again.")
+
+    async def _look(self, request: StreamingReq, key: Key, asker: Asker) -> Answer | None:
+        """Return the stream that answers a request; None while somebody else writes it."""
+        running = self._turns.answering(asker.owner, key.request_id)
+        is_repeated = running is not None
+        if running is None:
+            running = self._turns.start(self._turn(request, key, asker))
+        elif running.keyed is not None and running.keyed.attempt.fingerprint != key.fingerprint:
+            raise KeyReused
+        try:
+            await running.begun()
+        except AlreadyAsked as known:
+            standing = _checked(known.standing, key)
+            if standing.outcome is None:
+                return None
+            answer = await _stored(standing, asker, request)
+            if answer is not None or not await asker.server.store.reopen(standing.id, asker.context):
+                return answer
+            # At once: as long as nobody takes it, those in whose place it is can be opened again.
+            await self._turns.ended(running)
+            return await self._look(request, key, asker)
+        return Answer(running.read(), is_repeated)
 
     async def call(self, request: NonStreamingReq, key: Key, asker: Asker) -> bytes:
         """Return the JSON that answers a request. Raises likewise.

@@ -260,6 +260,10 @@ class Turns:
         """Stop turns because their user wants it; returns when what they said is stored."""
         for turn in turns:
             turn.abandon("stopped")
+        await self.ended(*turns)
+
+    async def ended(self, *turns: RunningTurn) -> None:
+        """Wait until these turns are over, and are not in progress any more."""
         if tasks := [task for task, turn in self._tasks.items() if turn in turns]:
             await asyncio.wait(tasks)
 

@@ -55,6 +55,7 @@ _ONE: ColumnElement[Any] = literal_column("1")
 _DONE: ColumnElement[Any] = literal_column("'done'")
 _REMOVED = announced(kind_is("item.removed"), _THREAD, cast(ThreadItem.id, Text))
 _STOPPED: ColumnElement[Any] = literal_column("'stopped'")
+_NOBODY: ColumnElement[Any] = literal_column("''")
 
 _COLUMNS = (
     KeyedRequest.id,
@@ -67,7 +68,6 @@ _COLUMNS = (
     KeyedRequest.result,
     KeyedRequest.has_input,
     and_(KeyedRequest.outcome.is_(None), KeyedRequest.lease_until > func.clock_timestamp()).label("is_held"),
-    (KeyedRequest.holder == literal_column("''")).label("is_superseded"),
 )
 
 
@@ -239,16 +239,16 @@ def _items() -> Statement:
         .limit(bindparam("limit_", type_=BigInteger))
         .subquery("near")
     )
-    # In the same moment: whoever answers anew is unanswered from before it deletes until all is stored.
-    rivals = (
-        select(func.min(KeyedRequest.since).label("since"))
-        .where(*_IN_THREAD, KeyedRequest.turn == _TURN, _UNANSWERED, KeyedRequest.id != _REQUEST)
-        .subquery("rivals")
+    # In the same moment: whoever answers anew is unanswered, and has its mark, from before it deletes
+    # until all is stored. It may be the request itself, opened again a moment ago.
+    anew = exists(
+        select(_ONE).where(*_IN_THREAD, KeyedRequest.turn == _TURN, _UNANSWERED, KeyedRequest.has_input)
     )
+    now = select(anew.label("is_anew")).subquery("now")
     return Statement(
         "requests.items",
-        select(near.c.payload, near.c.id, near.c.position, rivals.c.since)
-        .select_from(rivals.outerjoin(near, near.c.turn == _TURN))
+        select(near.c.payload, near.c.id, now.c.is_anew)
+        .select_from(now.outerjoin(near, near.c.turn == _TURN))
         .order_by(near.c.position),
     )
 
@@ -307,15 +307,17 @@ FIND = Statement("requests.find", select(literal_column("false"), *_COLUMNS).whe
 def _reopen() -> Statement:
     """Answer once more, in the place of all who were to and are gone; who of them wakes up adds nothing."""
     rival = aliased(KeyedRequest, name="rival")
-    # Locked in one order, and judged as they are then.
+    # Locked in one order, and judged as they are then. Not the request itself: another repeat of it may
+    # have been quicker, or this statement is sent a second time.
     rivals = (
-        select(rival.id, rival.lease_until)
+        select(rival.id, rival.lease_until, rival.has_input)
         .join(
             KeyedRequest,
             and_(
                 rival.user_id == KeyedRequest.user_id,
                 rival.thread_id == KeyedRequest.thread_id,
                 rival.turn == KeyedRequest.turn,
+                rival.id != KeyedRequest.id,
             ),
         )
         .where(*_IS_IT, rival.outcome.is_(None))
@@ -324,21 +326,28 @@ def _reopen() -> Statement:
         .cte("rivals")
     )
     # Asked once: a lease that runs out between two answers would end a rival and open nothing.
-    gone = (
-        select((func.max(rivals.c.lease_until) < _NOW).label("are")).cte("gone").prefix_with("MATERIALIZED")
-    )
+    are_gone = and_(func.bool_or(rivals.c.has_input), func.max(rivals.c.lease_until) < _NOW)
+    gone = select(are_gone.label("are")).cte("gone").prefix_with("MATERIALIZED")
     may = select(gone.c.are).scalar_subquery()
     ended = (
         update(KeyedRequest)
         .where(KeyedRequest.user_id == _OWNER, KeyedRequest.id.in_(select(rivals.c.id)), may)
-        .values(outcome=_DONE, holder=literal_column("''"))
+        .values(outcome=_DONE, holder=_NOBODY)
         .cte("ended")
     )
     return Statement(
         "requests.reopen",
         update(KeyedRequest)
-        .where(*_IS_IT, KeyedRequest.outcome == _DONE, may)
-        .values(outcome=null(), lease_until=_NOW - literal_column("interval '1 second'"))
+        .where(*_IS_IT, KeyedRequest.outcome.is_not(None), may)
+        .values(
+            outcome=null(),
+            result=null(),
+            # Of its answer that is deleted. A stop was of that one, too.
+            holder=_NOBODY,
+            stop_asked=literal_column("false"),
+            has_input=literal_column("true"),
+            lease_until=_NOW - literal_column("interval '1 second'"),
+        )
         .returning(_ONE)
         .add_cte(ended),
     )

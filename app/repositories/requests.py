@@ -63,21 +63,11 @@ class Standing(NamedTuple):
     """Whether what it asks for is stored."""
     is_held: bool
     """Whether somebody answers it, as far as is known."""
-    is_superseded: bool
-    """Whether it ended because another request was to answer its message again."""
 
     @property
     def is_idle(self) -> bool:
         """Whether nobody answers it, and nobody has."""
         return not (self.is_mine or self.is_held or self.outcome)
-
-    def is_told_by(self, places: Sequence[int], anew: int | None) -> bool:
-        """Tell whether items of its turn are what it, or another in its place, has answered.
-
-        `places` are their positions; `anew` is the one behind which another request is to answer the
-        turn anew, None when none is. That one begins by deleting all up to there at once, and adds behind.
-        """
-        return anew is None or (not self.is_superseded and any(place <= anew for place in places))
 
 
 class RequestRepository:
@@ -183,10 +173,9 @@ class RequestRepository:
     async def items(self, standing: Standing) -> list[str] | None:
         """Return the payloads of what a request's turn has in its thread, in their order.
 
-        None while another request is to answer that turn anew, unless it has not begun to.
+        None while a request has begun to answer that turn anew, and has not answered it.
         """
         found: list[asyncpg.Record] = []
-        anew = None
         for limit in (_NEAR, _ALL):
             rows = await self._database.read(
                 ITEMS,
@@ -194,15 +183,14 @@ class RequestRepository:
                 thread=standing.thread_id,
                 turn=standing.turn,
                 since=standing.since,
-                request=standing.id,
                 limit_=limit,
             )
-            anew = rows[0][3]
+            if rows[0][2]:
+                return None
             found = [row for row in rows if row[1] is not None]
             if any(row[1] != standing.turn for row in found):
                 break
-        places = [row[2] for row in found if row[1] != standing.turn]
-        return [row[0] for row in found] if standing.is_told_by(places, anew) else None
+        return [row[0] for row in found]
 
     async def of_thread(self, thread_id: str, request_id: str) -> Standing | None:
         """Return a request of a thread; None for none."""

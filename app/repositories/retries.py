@@ -40,7 +40,8 @@ _OF_OWNER = (KeyedRequest.user_id == _OWNER, KeyedRequest.outcome.is_(None))
 def _supersede() -> Select[*tuple[Any, ...]]:
     """End the other requests that are to answer these turns, unless one of them has ended this one.
 
-    All are locked in one order, so that of two who do this at once the second finds itself ended.
+    All are locked in one order, so that of two who do this at once the second finds itself ended. The
+    one that is left has begun from here on: what is stored of its turn is not all.
     """
     rivals = (
         select(KeyedRequest.id, KeyedRequest.holder)
@@ -68,7 +69,13 @@ def _supersede() -> Select[*tuple[Any, ...]]:
         .values(outcome=literal_column("'done'"), holder=literal_column("''"))
         .cte("ended")
     )
-    return select(may).add_cte(ended)
+    begun = (
+        update(KeyedRequest)
+        .where(KeyedRequest.user_id == _OWNER, KeyedRequest.id == _REQUEST, may)
+        .values(has_input=literal_column("true"))
+        .cte("begun")
+    )
+    return select(may).add_cte(ended, begun)
 
 
 def _drop() -> Statement:

@@ -165,8 +165,8 @@ class ChatStore(Store[ContextT]):
     async def turn_items(self, standing: Standing, context: ContextT) -> list[ThreadItem] | None:
         """Return what the turn of an answered request has in its thread, in order.
 
-        None while another request answers the same turn anew, or was to and is gone: what was stored is
-        deleted then, and what is stored is not all.
+        None while a request has begun to answer the same turn anew, or had and is gone: what was stored
+        is deleted then, and what is stored is not all.
         """
 
     @abstractmethod

@@ -148,9 +148,10 @@ class MemoryRequests(MemoryFiles[ContextT]):
         turns = {item_id, *await self.delete_items_after(thread_id, item_id, context)}
         thread = self._thread(thread_id, context)[1]
         for key, request in thread.requests.items():
-            is_other = attempt is None or key != attempt.request_id
-            if is_other and request.turn in turns and request.outcome is None:
-                request.holder, request.outcome, request.is_superseded = None, "done", True
+            if attempt is not None and key == attempt.request_id:
+                request.has_input = True
+            elif request.turn in turns and request.outcome is None:
+                request.holder, request.outcome = None, "done"
         for other in [key for key, item in thread.items.items() if item.turn in turns and key != item_id]:
             await self.delete_thread_item(thread_id, other, context)
 
@@ -165,20 +166,15 @@ class MemoryRequests(MemoryFiles[ContextT]):
     async def turn_items(self, standing: Standing, context: ContextT) -> list[ThreadItem] | None:
         """Return what the turn of an answered request has in its thread, in order."""
         thread = self._thread(standing.thread_id or "", context)[1]
-        found = {
-            item_id: item
-            for item_id, item in thread.items.items()
-            if item.turn == standing.turn and item.position > standing.since
-        }
-        anew = [
-            request.since
-            for key, request in thread.requests.items()
-            if request.turn == standing.turn and request.outcome is None and key != standing.id
-        ]
-        places = [item.position for item_id, item in found.items() if item_id != standing.turn]
-        if not standing.is_told_by(places, min(anew, default=None)):
+        if any(_is_begun(one) for one in thread.requests.values() if one.turn == standing.turn):
             return None
-        return load_items([item.payload for item in found.values()])
+        return load_items(
+            [
+                item.payload
+                for item in thread.items.values()
+                if item.turn == standing.turn and item.position > standing.since
+            ]
+        )
 
     async def request_in(self, thread_id: str, request_id: str, context: ContextT) -> Standing | None:
         """Return a keyed request of a thread."""
@@ -202,13 +198,14 @@ class MemoryRequests(MemoryFiles[ContextT]):
         session = self._sessions.find(owner_of(context))
         for thread in session.threads.values() if session is not None else ():
             request = thread.requests.get(request_id)
-            if request is None or request.outcome != "done":
+            if request is None or request.outcome is None:
                 continue
             rivals = [one for one in thread.requests.values() if one.turn == request.turn and not one.outcome]
-            if rivals and all(one.holder is None for one in rivals):
+            if any(map(_is_begun, rivals)) and all(one.holder is None for one in rivals):
                 for one in rivals:
-                    one.outcome, one.is_superseded = "done", True
-                request.outcome, request.is_superseded = None, False
+                    one.outcome = "done"
+                request.outcome, request.result = None, None
+                request.stop_asked, request.has_input = False, True
                 return True
         return False
 
@@ -261,5 +258,9 @@ def _standing(
         request.result,
         request.has_input,
         request.holder is not None,
-        request.is_superseded,
     )
+
+
+def _is_begun(request: StoredRequest) -> bool:
+    """Tell whether a request is not answered, and what is stored of its turn is not all therefore."""
+    return request.has_input and request.outcome is None

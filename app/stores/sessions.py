@@ -42,7 +42,6 @@ class StoredRequest:
     attempts: int = 1
     has_input: bool = False
     stop_asked: bool = False
-    is_superseded: bool = False
     outcome: str | None = None
     result: str | None = None
 

@@ -2,42 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 
 import pytest
-from chatkit.types import ThreadStreamEvent, UserMessageItem
 
 from app.chat.exactly_once import key_for
-from app.chat.responder import Responder, Turn
+from tests.support.anew import RETRY, Parts, answered_twice
 from tests.support.keyed import Counting, dying, expire, send
-from tests.support.responders import Failing, Paused, Says
-from tests.support.server import Chat, House, Keyed, house, keyed
-
-RETRY = "threads.retry_after_item"
-
-
-class Parts(Responder):
-    """Answers in two messages, the second when the test lets it."""
-
-    def __init__(self) -> None:
-        self.second = Paused()
-
-    async def respond(self, turn: Turn, message: UserMessageItem | None) -> AsyncIterator[ThreadStreamEvent]:
-        """Say 'First', and then what is paused."""
-        async for event in Says("First").respond(turn, message):
-            yield event
-        async for event in self.second.respond(turn, message):
-            yield event
-
-
-async def answered_twice(house: House, who: str) -> tuple[Chat, Keyed, dict[str, str]]:
-    """Have a message answered, and answered again; return who sent it, the first answer, the retry."""
-    chat = house.alice if who == "alice" else house.client()
-    await chat.threads()
-    created = await send(chat, "create", "Hello")
-    retry = {"thread_id": created.thread_id, "item_id": created.items[0]["id"]}
-    assert (await chat.once("one", RETRY, **retry)).said == ["Hello"]
-    return chat, created, retry
+from tests.support.responders import Failing, Paused
+from tests.support.server import house, keyed
 
 
 @pytest.mark.parametrize("who", ["alice", "visitor"])
