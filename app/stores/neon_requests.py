@@ -1,10 +1,12 @@
 """The part of ChatKit's Store on PostgreSQL that is about keyed requests."""
 
+from chatkit.store import NotFoundError
 from chatkit.types import ThreadItem, ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database import Database
 from app.database.observing import Observer
+from app.errors import LeaseLost
 from app.repositories.announcing import Announcer
 from app.repositories.owners import OwnerRepository
 from app.repositories.requests import RequestRepository, Standing
@@ -13,7 +15,7 @@ from app.stores.attempts import attempt_of, held_attempt, hold_of
 from app.stores.base import ChatStore, ContextT, Outcome, findable, owner_of
 from app.stores.changes import CreatedThreads, dump_thread, read_thread, remember, row_of
 from app.stores.codec import load_items, whole_thread
-from app.stores.errors import for_chatkit
+from app.stores.errors import TurnTaken, for_chatkit
 from app.stores.ids import is_visitor
 
 
@@ -108,6 +110,18 @@ class NeonRequests(ChatStore[ContextT]):
                 await retries.supersede(thread_id, deleted, hold)
             # What they added after it was looked for, and before they were told.
             await retries.drop(thread_id, [item_id, *deleted], hold)
+        if is_visitor(owner_of(context)):
+            await self._check_unclaimed(thread_id, context)
+
+    async def _check_unclaimed(self, thread_id: str, context: ContextT) -> None:
+        """Raise TurnTaken when a visitor's thread went to an account: perhaps nothing was deleted in it.
+
+        A repeat by the account finds the request, and deletes it there.
+        """
+        try:
+            await self.load_thread(thread_id, context=context)
+        except NotFoundError:
+            raise TurnTaken from LeaseLost()
 
     async def find_request(self, context: ContextT) -> None:
         """Learn what is known of the context's request. Raises AlreadyAsked when it is answered."""

@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import ModelUnavailable
 from tests.support.anew import RETRY, Parts, again, answered_twice, dies_at
-from tests.support.keyed import Counting, expire, pauses_once, send
+from tests.support.keyed import Counting, claim, expire, pauses_once, same_visitor, send
 from tests.support.responders import Failing, Paused
 from tests.support.server import House, house
 
@@ -146,6 +146,25 @@ async def test_of_two_that_come_back_the_first_answers_at_once(database_url: str
         assert await alice.texts(created.thread_id) == ["Hello", "Hello"]
 
 
+@pytest.mark.parametrize("key", ["one", None])
+async def test_a_claim_in_the_middle_of_a_retry_leaves_one_answer(database_url: str, key: str | None) -> None:
+    async with house(database_url, chat_anonymous="persist") as opened:
+        visitor = opened.client()
+        await visitor.threads()
+        created = await send(visitor, "create", "Hello")
+        retry = again(created)
+        deleting, go_on = pauses_once(store_of(opened), "delete_items_after")
+        asker = same_visitor(opened, visitor)
+        asking = asyncio.create_task(asker.once(key, RETRY, **retry) if key else asker.post(RETRY, **retry))
+        await deleting.wait()
+        assert await claim(opened, visitor) == 1
+        go_on.set()
+        await asking
+        if key:
+            assert (await opened.alice.once(key, RETRY, **retry)).said == ["Hello"]
+        assert await opened.alice.texts(created.thread_id) == ["Hello", "Hello"]
+
+
 async def test_a_retry_that_begins_while_a_repeat_looks_is_not_shown_half(database_url: str) -> None:
     parts = Parts()
     async with house(database_url, **HASTY) as opened, house(database_url, parts) as slow:
@@ -161,3 +180,14 @@ async def test_a_retry_that_begins_while_a_repeat_looks_is_not_shown_half(databa
         assert (await late).status == 409
         parts.second.go_on.set()
         assert (await answering).said == ["First", "Half done"]
+
+
+async def test_a_visitor_who_goes_on_after_a_claim_is_answered_again(database_url: str) -> None:
+    async with house(database_url, chat_anonymous="persist") as opened:
+        visitor = opened.client()
+        await visitor.threads()
+        await visitor.create("claimed")
+        other = same_visitor(opened, visitor)
+        assert await claim(opened, visitor) == 1
+        created = await send(other, "create", "Hello")
+        assert (await other.once("one", RETRY, **again(created))).said == ["Hello"]
