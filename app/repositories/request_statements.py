@@ -27,7 +27,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import aliased
 
 from app.database import Statement
 from app.models import KeyedRequest, Thread, ThreadItem
@@ -253,6 +252,24 @@ def _items() -> Statement:
     )
 
 
+def _stop() -> Statement:
+    # Locked in the order in which a retry locks them.
+    asked = (
+        select(KeyedRequest.id)
+        .where(*_IN_THREAD, _UNANSWERED)
+        .order_by(KeyedRequest.id)
+        .with_for_update(key_share=True)
+        .cte("asked")
+    )
+    return Statement(
+        "requests.stop",
+        update(KeyedRequest)
+        .where(KeyedRequest.user_id == _OWNER, KeyedRequest.id.in_(select(asked.c.id)))
+        .values(stop_asked=literal_column("true"))
+        .returning(KeyedRequest.lease_until > _NOW),
+    )
+
+
 BEGIN_THREAD = Statement("requests.begin_thread", _begin_thread())
 BEGIN_TURN = Statement("requests.begin_turn", _begin_turn())
 BEGIN_CALL = Statement("requests.begin_call", _begin_call())
@@ -294,35 +311,27 @@ FORGET = Statement(
     "requests.forget",
     delete(KeyedRequest).where(*_IS_MINE, _UNANSWERED, KeyedRequest.attempts == _ONE).returning(_ONE),
 )
-STOP = Statement(
-    "requests.stop",
-    update(KeyedRequest)
-    .where(*_IN_THREAD, _UNANSWERED)
-    .values(stop_asked=literal_column("true"))
-    .returning(KeyedRequest.lease_until > _NOW),
-)
+STOP = _stop()
 FIND = Statement("requests.find", select(literal_column("false"), *_COLUMNS).where(*_IS_IT))
 
 
 def _reopen() -> Statement:
     """Answer once more, in the place of all who were to and are gone; who of them wakes up adds nothing."""
-    rival = aliased(KeyedRequest, name="rival")
+    # Their thread and turn as values: a join might read all that are unanswered.
+    place = select(KeyedRequest.thread_id, KeyedRequest.turn).where(*_IS_IT).cte("place")
     # Locked in one order, and judged as they are then. Not the request itself: another repeat of it may
     # have been quicker, or this statement is sent a second time.
     rivals = (
-        select(rival.id, rival.lease_until, rival.has_input)
-        .join(
-            KeyedRequest,
-            and_(
-                rival.user_id == KeyedRequest.user_id,
-                rival.thread_id == KeyedRequest.thread_id,
-                rival.turn == KeyedRequest.turn,
-                rival.id != KeyedRequest.id,
-            ),
+        select(KeyedRequest.id, KeyedRequest.lease_until, KeyedRequest.has_input)
+        .where(
+            KeyedRequest.user_id == _OWNER,
+            KeyedRequest.thread_id == select(place.c.thread_id).scalar_subquery(),
+            KeyedRequest.turn == select(place.c.turn).scalar_subquery(),
+            KeyedRequest.id != _REQUEST,
+            _UNANSWERED,
         )
-        .where(*_IS_IT, rival.outcome.is_(None))
-        .order_by(rival.id)
-        .with_for_update(of=rival)
+        .order_by(KeyedRequest.id)
+        .with_for_update()
         .cte("rivals")
     )
     # Asked once: a lease that runs out between two answers would end a rival and open nothing.

@@ -13,7 +13,7 @@ from app.repositories import request_statements as requests
 from app.repositories.leases import PRUNE, RENEW, Held, Leases
 from app.repositories.putting import PUT_IN_TURN
 from app.repositories.requests import RequestRepository
-from app.repositories.retries import DROP, SUPERSEDE
+from app.repositories.retries import DROP, SUPERSEDE, RetryRepository
 from tests.support.keyed import claim, expire, same_visitor, send, until, upload
 from tests.support.postgres import Databases
 from tests.support.responders import Paused
@@ -103,6 +103,7 @@ _STATEMENTS: list[tuple[Statement, dict[str, Any]]] = [
             requests.FIND,
             requests.OF_THREAD,
             requests.RUNNING,
+            requests.REOPEN,
             requests.STOP,
             SUPERSEDE,
             DROP,
@@ -259,5 +260,29 @@ async def test_stops_and_renewals_do_not_wait_for_each_other(database_url: str, 
             leases.renew(held, timedelta(hours=1)), requests.stop("thread"), requests.stop("thread")
         )
         assert len(still) == 40
+    await engine.dispose()
+    assert deadlocks == []
+
+
+async def test_a_stop_and_a_retry_do_not_wait_for_each_other(database_url: str, deadlocks: list[str]) -> None:
+    other = await asyncpg.connect(database_url)
+    # They lie in one order, and are named in the other.
+    for request_id in ("b", "a"):
+        await other.execute(
+            "INSERT INTO chat_keyed_requests (user_id, id, fingerprint, thread_id, turn, holder, lease_until)"
+            " VALUES ('owner', $1, 'f', 'thread', 'turn', 'dead', clock_timestamp())",
+            request_id,
+        )
+    engine = create_engine(database_url)
+    database = Database(engine)
+    waiting = "SELECT count(*) = $1 FROM pg_locks WHERE NOT granted"
+    async with other.transaction():
+        await other.execute("SELECT 1 FROM chat_keyed_requests WHERE id = 'b' FOR UPDATE")
+        stopping = asyncio.create_task(RequestRepository(database, "owner").stop("thread"))
+        await until(lambda: other.fetchval(waiting, 1))
+        retrying = asyncio.create_task(RetryRepository(database, "owner").supersede("thread", ["turn"], None))
+        await until(lambda: other.fetchval(waiting, 2))
+    await other.close()
+    await asyncio.gather(stopping, retrying)
     await engine.dispose()
     assert deadlocks == []
