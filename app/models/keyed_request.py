@@ -48,7 +48,11 @@ class KeyedRequest(Base):
     lease_until: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     """When another attempt may take over, unless the holder renews it."""
     has_input: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Whether what it asks for is stored: its message, or the change that it makes."""
+    """Whether what it asks for is stored: its message, or the change that it makes.
+
+    Of one that answers a message again: whether it has begun to delete what was answered before. While
+    that one is not answered, nobody takes what is stored of the turn for the whole.
+    """
     stop_asked: Mapped[bool] = mapped_column(server_default=text("false"))
     outcome: Mapped[str | None] = mapped_column(Text)
     """`done` or `stopped` (by its user); None while it is not answered."""
