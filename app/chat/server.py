@@ -137,7 +137,8 @@ class HistoryServer(StreamingRequests):
                 events.append(ThreadItemReplacedEvent(item=sender))
         if all(item.id == standing.turn for item in items):
             behind = await self._answered_without_key(thread.id, standing.turn, context)
-            if behind and await self.store.turn_items(standing, context) != items:
+            now = await self.store.turn_items(standing, context) if behind else items
+            if now is None or len(now) != len(items):
                 # With a key, after all, and since then: what stands there may not be all of it.
                 return None
             items += behind
