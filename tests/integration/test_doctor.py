@@ -182,7 +182,7 @@ async def test_a_server_without_tls(doctor: Doctor, database_url: str) -> None:
 async def test_the_database_stops_answering(
     settings: None, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examination, "_DATABASE_SECONDS", 1.5)
+    monkeypatch.setattr(examination, "_DATABASE_SECONDS", 5.0)
     found: list[Finding] = []
     async with Wire(database_url) as wire:
         monkeypatch.setenv("DATABASE_URL", wire.url)

@@ -225,7 +225,7 @@ async def hostile(opened: House) -> Chat:
         name = re.sub(r"[\r\n/]", " ", text) + ".png"
         announced = await chat.ask("attachments.create", name=name, size=len(PNG), mime_type="image/png")
         descriptor = announced["upload_descriptor"]
-        async with httpx.AsyncClient() as anybody:
+        async with httpx.AsyncClient(timeout=60) as anybody:
             sent = await anybody.put(descriptor["url"], headers=descriptor["headers"], content=PNG)
         assert sent.status_code == 200, sent.text
         message = user_input(text, quoted_text=f"quoted {text}", attachments=[announced["id"]])

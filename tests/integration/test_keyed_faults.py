@@ -291,7 +291,7 @@ async def test_a_stop_while_the_lease_is_out_is_seen_alike_before_and_after_the_
 
 
 async def test_an_answer_that_never_ends_is_cut_off_kept_and_answered_anew(database_url: str) -> None:
-    async with house(database_url, Paused(), chat_max_answer_seconds=1.0) as opened:
+    async with house(database_url, Paused(), chat_max_answer_seconds=3) as opened:
         assert not (await send(opened.alice, "key", "Hello")).is_whole
         (thread,) = await opened.alice.threads()
         assert await opened.alice.texts(thread["id"]) == ["Hello", "Half "]

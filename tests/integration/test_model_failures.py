@@ -150,7 +150,7 @@ async def test_an_endpoint_that_is_not_there(database_url: str, model: ModelServ
 
 async def test_an_answer_may_not_take_longer_than_a_turn(database_url: str, model: ModelServer) -> None:
     model.will(Reply(model.says.said("So ", "far"), hangs_before=model.says.words_begin + 1))
-    async with tutors_house(database_url, model, chat_max_answer_seconds=1) as opened:
+    async with tutors_house(database_url, model, chat_max_answer_seconds=3) as opened:
         error, texts = await failed(opened.alice)
     assert "did not answer in time" in error["message"]
     assert texts == ["A question", "So "]

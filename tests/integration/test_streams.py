@@ -90,7 +90,7 @@ async def test_no_connection_is_held_while_an_answer_is_being_made(database_url:
 
 async def test_a_server_that_stops_ends_answers_and_stores_what_they_said(database_url: str) -> None:
     responder = Paused()
-    async with httpx.AsyncClient(timeout=20) as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         async with house(database_url, responder) as opened:
             headers = opened.alice.http.headers
             asking = asyncio.create_task(

@@ -44,19 +44,19 @@ async def s3_server() -> AsyncIterator[str]:
 
 async def make_bucket(url: str, name: str) -> None:
     """Make an empty bucket."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         (await http.put(f"{url}/{name}")).raise_for_status()
 
 
 async def objects_in(url: str, bucket: str) -> str:
     """Return the server's own listing of a bucket."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         listing = await http.get(f"{url}/{bucket}")
         return listing.raise_for_status().text
 
 
 async def _ready(url: str, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(60), httpx.AsyncClient() as http:
+    async with asyncio.timeout(60), httpx.AsyncClient(timeout=60) as http:
         while process.returncode is None:
             try:
                 if (await http.get(url)).status_code < 500:
