@@ -86,7 +86,8 @@ export class People {
   async enter(sign: () => Promise<Who>): Promise<void> {
     const before = this.#who;
     const who = await sign();
-    if (before.kind === "visitor" && who.kind === "account") {
+    // Of two who sign in before the first could be given what the visitor said, it stays the first one's.
+    if (before.kind === "visitor" && who.kind === "account" && !this.#isPromised(before)) {
       this.identity.handover = { visitor: before.owner, account: who.owner };
     }
     this.#tabs.tell({ kind: "identity" });
@@ -112,6 +113,10 @@ export class People {
     this.connection.close();
     this.#unhint();
     this.#tabs.close();
+  }
+
+  #isPromised(visitor: Who): boolean {
+    return this.identity.handover?.visitor === visitor.owner;
   }
 
   #sessionOf(who: Who): Session {

@@ -262,6 +262,28 @@ describe("who talks", () => {
     ]);
   });
 
+  it("leaves what a visitor said to the account that signed in first, while it cannot be claimed", async () => {
+    const tab = await opened();
+    await tab.chat.send("As a visitor");
+    await time.until("it is answered", settled(tab));
+    server.fault = ({ path }) => (path === "/chat/claim" ? { status: 503 } : null);
+    for (const name of ["alice", "bob"]) {
+      await tab.chat.signOut();
+      await time.until("somebody is there", () => tab.chat.getState().person.kind === "visitor");
+      void tab.chat.signInAs(name);
+      await time.pass(5_000);
+      expect(tab.chat.getState().person).toMatchObject({ kind: "account", id: `demo-${name}` });
+    }
+    server.fault = () => null;
+    await time.pass(300_000);
+    expect(shown(tab.chat)).toEqual([]);
+    expect(server.threads.map(({ owner }) => owner)).toEqual([expect.stringMatching(/^session-/)]);
+    await tab.chat.signOut();
+    await tab.chat.signInAs("alice");
+    await time.until("it is hers", () => shown(tab.chat).length === 2);
+    expect(server.threads.map(({ owner }) => owner)).toEqual(["demo-alice"]);
+  });
+
   it("gets a new token before the old one ends, one for all requests", async () => {
     const tab = await alice();
     const tokens = () => server.asked.filter((path) => path === "/demo/sign-in").length;
