@@ -138,7 +138,7 @@ async def test_feedback_on_an_item_that_is_being_deleted_is_for_none(
     await deleting.start()
     await other.execute("DELETE FROM chat_thread_items WHERE id = 'msg_0'")
     saving = asyncio.create_task(store.save_feedback("thr_1", ["msg_0", "msg_1"], "positive", owner))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(10):
         while not await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await asyncio.sleep(0.01)
     await deleting.commit()

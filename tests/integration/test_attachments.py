@@ -97,7 +97,7 @@ async def announce(chat: Chat, name: str = "a.txt", size: int = 5, kind: str = "
 async def put(chat: Chat, announced: dict[str, Any], content: bytes) -> httpx.Response:
     """Send the bytes of an announced file the way a frontend does: by the descriptor alone."""
     descriptor = announced["upload_descriptor"]
-    async with httpx.AsyncClient(timeout=60) as anybody:
+    async with httpx.AsyncClient(timeout=20) as anybody:
         return await anybody.request(
             descriptor["method"], descriptor["url"], headers=descriptor["headers"], content=content
         )
@@ -111,7 +111,7 @@ async def details(chat: Chat, attachment_id: str) -> dict[str, Any]:
 
 async def content_of(chat: Chat, attachment_id: str) -> bytes:
     url = (await details(chat, attachment_id))["url"]
-    async with httpx.AsyncClient(timeout=60) as anybody:
+    async with httpx.AsyncClient() as anybody:
         return (await anybody.get(url)).raise_for_status().content
 
 
@@ -179,7 +179,7 @@ async def test_a_picture_has_a_preview_that_any_page_can_show(shared: House, who
     announced = await announce(chat, "Zoë.png", len(PNG), "image/png")
     assert announced["type"] == "image"
     await put(chat, announced, PNG)
-    async with httpx.AsyncClient(timeout=60) as anybody:
+    async with httpx.AsyncClient() as anybody:
         shown = await anybody.get(announced["preview_url"])
     assert shown.content == PNG
     headers = shown.headers
@@ -793,7 +793,7 @@ async def test_a_file_whose_message_was_added_to_a_conversation_on_its_way_out_g
     # Nothing of it can be seen yet; neither the message nor its file is one that lost the other.
     assert await opened.swept() == 0
     deleting = asyncio.create_task(alice.ask("threads.delete", thread_id=thread_id))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(10):
         while not await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await asyncio.sleep(0.01)
     assert await opened.swept() == 0

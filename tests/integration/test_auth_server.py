@@ -74,14 +74,14 @@ class Street:
 
     def browser(self, origin: str = ORIGIN) -> httpx.AsyncClient:
         """Return somebody with cookies of their own, on a page of this origin."""
-        client = httpx.AsyncClient(base_url=self.url, headers={"Origin": origin}, timeout=60)
+        client = httpx.AsyncClient(base_url=self.url, headers={"Origin": origin}, timeout=20)
         self._clients.append(client)
         return client
 
     def chat(self, token: str) -> Chat:
         """Return somebody who chats with a token, and has nothing else."""
         client = httpx.AsyncClient(
-            base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60
+            base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=20
         )
         self._clients.append(client)
         return Chat(client)
@@ -234,7 +234,7 @@ async def test_a_token_for_another_service_or_of_another_issuer_is_refused(
     await sign_up(browser)
     headers = {"Authorization": f"Bearer {await token_of(browser)}"}
     app = chat_app(database_url, street.auth, **{name: "http://other.example"})
-    async with serving(app) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
+    async with serving(app) as url, httpx.AsyncClient(base_url=url, headers=headers) as client:
         assert (await Chat(client).post("threads.list")).status_code == 401
 
 
@@ -266,13 +266,13 @@ async def test_accounts_and_signed_in_people_survive_a_restart_of_the_auth_serve
     async with databases.fresh(empty=True) as url:
         async with (
             started(auth_server_on(url, tmp_path, secret=secret)) as auth,
-            httpx.AsyncClient(base_url=auth.url, headers={"Origin": ORIGIN}, timeout=60) as browser,
+            httpx.AsyncClient(base_url=auth.url, headers={"Origin": ORIGIN}) as browser,
         ):
             await sign_up(browser)
             old_token, cookies = await token_of(browser), browser.cookies
         async with (
             started(auth_server_on(url, tmp_path, secret=secret)) as auth,
-            httpx.AsyncClient(base_url=auth.url, cookies=cookies, timeout=60) as browser,
+            httpx.AsyncClient(base_url=auth.url, cookies=cookies) as browser,
         ):
             new_token = await token_of(browser)
             key_ids = {key["kid"] for key in (await browser.get("/api/auth/jwks")).json()["keys"]}
@@ -292,7 +292,7 @@ async def test_a_body_that_is_too_long_is_refused_by_both(street: Street) -> Non
     body = {"email": "a@example.com", "password": "x" * 70_000}
     through = await street.browser().post("/api/auth/sign-in/email", json=body)
     assert through.status_code == 413
-    async with httpx.AsyncClient(base_url=street.auth.url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=street.auth.url) as client:
         assert (await client.post("/api/auth/sign-in/email", json=body)).status_code == 413
         assert (await client.get("/healthz")).json() == {"status": "ok"}
         assert (await client.get("/elsewhere")).status_code == 404

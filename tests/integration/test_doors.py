@@ -203,7 +203,7 @@ class Place:
         self.statements.clear()
         if door.has_key:
             headers = {**headers, "Idempotency-Key": uuid.uuid4().hex}
-        async with httpx.AsyncClient(base_url=self.opened.url, timeout=60) as http:
+        async with httpx.AsyncClient(base_url=self.opened.url, timeout=20) as http:
             response = await http.request(
                 door.method, door.path, params=door.query, json=door.body, headers=headers
             )

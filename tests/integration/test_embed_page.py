@@ -76,7 +76,7 @@ async def serving(installation: Installation, folder: Path) -> AsyncIterator[str
 @asynccontextmanager
 async def person(url: str, user: str) -> AsyncIterator[Chat]:
     """Be somebody who talks to that server."""
-    async with httpx.AsyncClient(base_url=url, headers={"X-User": user}, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=url, headers={"X-User": user}, timeout=20) as http:
         yield Chat(http)
 
 

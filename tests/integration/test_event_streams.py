@@ -130,7 +130,7 @@ async def test_an_owner_may_have_so_many_streams_and_no_more(database_url: str) 
             assert refused.headers["Retry-After"]
             # They take no turn from answers.
             await opened.alice.create()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(10):
             while len(opened.app.state.services.live.accounts):
                 await asyncio.sleep(0.005)
         async with device(opened.alice), device(opened.alice):
@@ -213,7 +213,7 @@ async def test_the_listener_is_there_while_somebody_listens(
             assert await listeners() == 0
         async with device(opened.alice), device(opened.bob):
             assert await listeners() == 1
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(10):
             while await listeners():
                 await asyncio.sleep(0.01)
         async with device(opened.alice) as listening:

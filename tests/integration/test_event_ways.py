@@ -228,7 +228,7 @@ async def test_a_connection_that_is_cut_without_a_word_is_found(
                 wire.freeze()
                 await two.first.alice.create()
                 feed = second.app.state.services.live.accounts
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(10):
                     while feed._ready.is_set():
                         await asyncio.sleep(0.01)
                 wire.thaw()

@@ -158,7 +158,7 @@ async def test_demo_sign_in_gives_tokens_to_the_two_demo_users_only(shared_house
 async def test_outside_the_demo_there_is_no_sign_in_and_no_page(database_url: str) -> None:
 
     app = create_app(Settings(database_url=database_url, _env_file=None))
-    async with serving(app) as url, httpx.AsyncClient(base_url=url, timeout=60) as http:
+    async with serving(app) as url, httpx.AsyncClient(base_url=url) as http:
         assert (await http.post("/demo/sign-in", json={"user": "alice"})).status_code == 404
         assert (await http.get("/")).status_code == 404
         assert (await http.get("/healthz")).json() == {"status": "ok"}

@@ -189,7 +189,7 @@ async def test_renewals_wait_for_nobody(database_url: str) -> None:
         await expire(database_url)
         async with other.transaction():
             await other.execute("SELECT 1 FROM chat_keyed_requests WHERE user_id = 'demo-bob' FOR UPDATE")
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(10):
                 await leases_of(opened).renew()
             held = "SELECT user_id FROM chat_keyed_requests WHERE lease_until > clock_timestamp()"
             assert [row[0] for row in await other.fetch(held)] == ["demo-alice"]

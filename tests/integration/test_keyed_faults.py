@@ -313,7 +313,7 @@ async def test_a_responder_s_own_cancelled_task_does_not_hang_its_readers(
                 yield event
                 raise asyncio.CancelledError
 
-    async with house(database_url, Cancelled()) as opened, asyncio.timeout(60):
+    async with house(database_url, Cancelled()) as opened, asyncio.timeout(10):
         if with_key:
             assert not (await send(opened.alice, "key", "Hello")).is_whole
         else:

@@ -33,7 +33,7 @@ async def test_it_is_not_ready_first_and_still_answers(database_url: str) -> Non
     server.should_exit = True
     while await is_ready(url):
         await asyncio.sleep(0.01)
-    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=20) as http:
         refused = await http.get("/readyz")
         assert refused.status_code == 503
         assert "about to stop" in refused.json()["error"]["message"]
@@ -55,7 +55,7 @@ async def test_an_answer_in_progress_may_end(database_url: str) -> None:
         await asyncio.sleep(0.01)
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     headers = {"Authorization": f"Bearer {demo.mint('alice')}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20) as http:
         asked = asyncio.create_task(Chat(http).stream("threads.create", input=user_input("Hello")))
         await paused.waiting.wait()
         server.should_exit = True
@@ -73,7 +73,7 @@ async def test_workers_share_the_work_and_are_replaced(database_url: str) -> Non
         url,
     ):
         before = await two_workers(parent.pid, url)
-        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=20) as http:
             alice = Chat(http)
             thread = await alice.create("first")
             kill_hard(before[0])

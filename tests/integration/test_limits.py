@@ -111,7 +111,7 @@ async def test_an_owner_has_so_many_answers_in_progress_and_no_more(database_url
         refused = await alice.post("threads.add_user_message", thread_id=thread["id"], input=user_input())
         assert_refused(refused, at_most=5)
         others = asyncio.create_task(bob.create("Mine"))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(10):
             while not await bob.threads():
                 await asyncio.sleep(0.005)
         responder.go_on.set()
@@ -128,7 +128,7 @@ async def test_a_client_that_left_makes_room_once_its_answer_has_ended(database_
         async with opened.alice.http.stream("POST", "/chatkit", json=request):
             await responder.waiting.wait()
         responder.go_on.set()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(10):
             while len(opened.app.state.services.turns):
                 await asyncio.sleep(0.005)
         await opened.alice.create("Second")

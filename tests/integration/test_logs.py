@@ -214,7 +214,7 @@ async def test_the_command_logs_to_stderr_in_one_form(database_url: str) -> None
 
     try:
         url = (await until("Uvicorn running on ")).partition("running on ")[2].split()[0]
-        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+        async with httpx.AsyncClient(base_url=url) as http:
             body = {"type": "threads.create", "params": {"input": user_input(MARKER)}}
             assert (await http.post(f"/chatkit?token={MARKER}", json=body)).status_code == 200
         await until("route=/chatkit status=200")

@@ -196,7 +196,7 @@ async def test_waiting_for_a_connection_is_bounded_and_the_pool_survives_it(data
     slow = Statement("slow", text("SELECT pg_sleep(30)"))
     quick = Statement("quick", text("SELECT 1"))
     waiting = asyncio.create_task(Database(engine, retry_seconds=60).read(slow))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(10):
         while engine.sync_engine.pool.checkedout() != 1:  # type: ignore[attr-defined]  # QueuePool's
             await asyncio.sleep(0.005)
     with pytest.raises(StoreUnavailable):
@@ -261,7 +261,7 @@ async def test_callers_who_leave_while_a_connection_is_passed_to_them_leak_none(
             await asyncio.sleep(0)
         for read in reads[number % 4 :: 2]:
             read.cancel()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(10):
             outcomes = await asyncio.gather(*reads, return_exceptions=True)
         assert not [one for one in outcomes if not isinstance(one, list | asyncio.CancelledError)]
         assert engine.sync_engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # QueuePool's
@@ -281,7 +281,7 @@ async def test_a_connection_that_goes_from_caller_to_caller_comes_back_for_other
             seen.append((await database.read(process))[0][0])
 
     asking = [asyncio.create_task(ask_on()) for _ in range(20)]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(10):
         for _ in range(5):
             async with engine.connect() as connection:
                 assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1

@@ -181,7 +181,7 @@ class TestStopping:
         model.will(Reply(said, hangs_before=model.says.words_begin + 1))
         asking = asyncio.create_task(send(chat, new_key(), "A question"))
         asked = await model.request()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(10):
             await asked.reached.wait()
         await until(chat.threads)
         return asking, (await chat.threads())[0]["id"]
@@ -193,7 +193,7 @@ class TestStopping:
         assert opened.app.state.services.engine.pool.checkedout() == 0
         response = await alice.http.post(f"/chat/threads/{thread_id}/stop")
         assert response.json() == {"stopped": 1}
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(10):
             await model.asked[0].hung_up.wait()
             await asking
         assert await alice.texts(thread_id) == ["A question", "Half "]
@@ -209,7 +209,7 @@ class TestStopping:
             async for line in response.aiter_lines():
                 if "Half" in line:
                     break
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(10):
             await model.asked[0].hung_up.wait()
         [thread] = await alice.threads()
 
@@ -228,7 +228,7 @@ class TestStopping:
         asked = await model.request()
         [thread] = await alice.threads()
         await alice.http.post(f"/chat/threads/{thread['id']}/stop")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(10):
             await asked.hung_up.wait()
             await asking
         assert await alice.texts(thread["id"]) == ["A question"]
@@ -250,11 +250,11 @@ class TestStopping:
         said = model.says.said("Half ", "of it", thought="Let me think")
         model.will(Reply(said, hangs_before=len(said) - 1))
         asking = asyncio.create_task(send(alice, new_key(), "A question"))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(10):
             await reached.wait()
         [thread] = await alice.threads()
         await alice.http.post(f"/chat/threads/{thread['id']}/stop")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(10):
             await model.asked[0].hung_up.wait()
             await asking
         assert (await alice.items(thread["id"]))[0]["type"] == "user_message"
@@ -287,7 +287,7 @@ class TestRepeats:
         asked = await model.request()
         second = asyncio.create_task(send(alice, key, "A question"))
         await until(alice.threads)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(10):
             await asked.reached.wait()
         await alice.http.post(f"/chat/threads/{(await alice.threads())[0]['id']}/stop")
         assert [(await first).thread_id] == [(await second).thread_id]

@@ -36,6 +36,6 @@ async def test_anybody_is_told_how_visitors_are_treated_and_nobody_is_kept(
 
 async def test_without_the_demo_and_without_a_database_it_is_told_as_well() -> None:
     app = create_app(Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing", _env_file=None))
-    async with serving(app) as url, httpx.AsyncClient(base_url=url, timeout=60) as http:
+    async with serving(app) as url, httpx.AsyncClient(base_url=url) as http:
         told = (await http.get("/chat/policy")).json()
     assert told["demo_users"] == []

@@ -15,7 +15,7 @@ from tests.support.server import Chat, events_in, text_of, user_input
 
 
 async def signed_in(url: str) -> Chat:
-    http = httpx.AsyncClient(base_url=url, timeout=60)
+    http = httpx.AsyncClient(base_url=url, timeout=20)
     token = (await http.post("/demo/sign-in", json={"user": "alice"})).json()["token"]
     http.headers["Authorization"] = f"Bearer {token}"
     return Chat(http)
@@ -76,7 +76,7 @@ async def test_a_repeat_after_kill_9_in_the_middle_of_an_answer_is_answered_once
 async def test_serve_uses_the_database_it_is_given_and_answers_visitors(database_url: str) -> None:
     async with (
         running("serve", DATABASE_URL=database_url) as (_, url),
-        httpx.AsyncClient(base_url=url, timeout=60) as http,
+        httpx.AsyncClient(base_url=url) as http,
     ):
         body = {"type": "threads.create", "params": {"input": user_input("Hello")}}
         events = events_in((await http.post("/chatkit", json=body)).text)

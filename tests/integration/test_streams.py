@@ -41,7 +41,7 @@ async def stored(opened: House, thread_id: str) -> list[Any]:
 
 
 async def all_turns_ended(opened: House) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(10):
         while len(opened.app.state.services.turns):
             await asyncio.sleep(0.005)
 
@@ -81,7 +81,7 @@ async def test_no_connection_is_held_while_an_answer_is_being_made(database_url:
     responder = Paused()
     async with house(database_url, responder, chat_pool_max_size=1, chat_pool_min_size=1) as opened:
         asking = [asyncio.create_task(opened.alice.create(f"Question {number}")) for number in range(10)]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(10):
             while len(await opened.alice.threads()) < 10:
                 await asyncio.sleep(0.005)
         responder.go_on.set()
@@ -90,7 +90,7 @@ async def test_no_connection_is_held_while_an_answer_is_being_made(database_url:
 
 async def test_a_server_that_stops_ends_answers_and_stores_what_they_said(database_url: str) -> None:
     responder = Paused()
-    async with httpx.AsyncClient(timeout=60) as http:
+    async with httpx.AsyncClient(timeout=20) as http:
         async with house(database_url, responder) as opened:
             headers = opened.alice.http.headers
             asking = asyncio.create_task(

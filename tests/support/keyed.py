@@ -219,7 +219,7 @@ async def claim(opened: House, visitor: Chat) -> int:
 
 async def until(condition: Callable[[], Awaitable[object]]) -> None:
     """Wait for something that nobody announces."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(10):
         while not await condition():
             await asyncio.sleep(0.005)
 

@@ -89,7 +89,7 @@ class ModelServer:
 
     async def request(self, number: int = 0) -> Asked:
         """Wait for a request for an answer."""
-        async with asyncio.timeout(60), self.new:
+        async with asyncio.timeout(10), self.new:
             await self.new.wait_for(lambda: len(self.asked) > number)
         return self.asked[number]
 

@@ -163,7 +163,7 @@ class House:
 
     def client(self, headers: dict[str, str] | None = None) -> Chat:
         """Return somebody with these headers and cookies of their own."""
-        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=60, verify=TLS)
+        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, verify=TLS)
         self._clients.append(client)
         return Chat(client)
 

@@ -49,7 +49,7 @@ def swift(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
 
 
 async def next_sweep(finder: Finder) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(10):
         await finder.sweeps.get()
 
 
@@ -143,7 +143,7 @@ async def test_it_ends_in_the_middle_of_a_step_that_takes_too_long(monkeypatch: 
 
     running = sweeper(Stuck())
     running.start()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(10):
         await began.wait()
         await running.stop()
     assert ended.is_set()
